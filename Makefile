@@ -1,0 +1,143 @@
+# byunique: make, make demo, make test. `make help` lists the rest.
+
+PREFIX     ?= /usr/local
+DESTDIR    ?=
+BUILD      ?= build
+CC         ?= cc
+VERSION    := 0.1.0
+DATADIR    := $(PREFIX)/share/byunique
+
+# SANITIZE=1 builds everything, tests included, under ASan and UBSan into its own folder.
+SANITIZE   ?=
+ifneq ($(SANITIZE),)
+BUILD      := $(BUILD)/sanitize
+SAN_FLAGS  := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPTIMIZE   ?= -O1
+else
+OPTIMIZE   ?= -O2 -D_FORTIFY_SOURCE=2
+endif
+
+LIBRARIES  := rdkafka avro-c libpq jansson libcrypto
+WARNINGS   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla \
+              -Wformat=2 -Wundef
+HARDENING  := -fstack-protector-strong -fPIE -fno-strict-aliasing
+WERROR     ?= -Werror
+
+CPPFLAGS   += -Iinclude -Iworker -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DSCHEMAS_DIR='"$(DATADIR)/schemas"'
+CFLAGS     += -std=gnu11 -g $(OPTIMIZE) $(WARNINGS) $(WERROR) $(HARDENING) $(SAN_FLAGS) -pthread \
+              $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
+LDFLAGS    += -pie -Wl,-z,relro,-z,now $(SAN_FLAGS) -pthread
+LDLIBS     += $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
+
+# The path of a batch, in its order; stages.h and pipeline.c list the same.
+STAGES     := fetch decode validate recall plan apply answer commit
+SOURCES    := $(STAGES:%=worker/stages/%.c) worker/pipeline.c \
+              $(sort $(wildcard worker/base/*.c worker/model/*.c worker/avro/*.c worker/pg/*.c worker/kafka/*.c \
+                                worker/sql/*.c worker/cli/*.c))
+OBJECTS    := $(SOURCES:%.c=$(BUILD)/%.o)
+MAIN       := $(BUILD)/worker/main.o
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+VENV       := build/venv
+KAFKA      := build/kafka/.done
+
+.PHONY: all help deps demo test test-unit test-it bench fuzz lint format install uninstall clean
+all: $(BUILD)/byunique
+
+help:
+	@sed -n 's/^#: //p' Makefile
+
+#: make              build build/byunique
+$(BUILD)/byunique: $(MAIN) $(OBJECTS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/%.o: %.c | deps-build
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# What .incbin embeds, the compiler's dependency files do not see.
+$(BUILD)/worker/avro/embedded.o: $(wildcard schemas/*.avsc)
+$(BUILD)/worker/sql/embedded.o: $(wildcard worker/sql/*.sql schemas/migrations/*.sql schemas/examples/*)
+
+#: make deps         install what is missing (Debian, Ubuntu); called by the others
+.PHONY: deps-build
+deps: ; @deploy/deps all
+deps-build: ; @deploy/deps build
+
+#: make demo         the documented example, on throw-away services that it starts itself
+demo:
+	@deploy/deps demo
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/byunique demo
+
+#: make test         all tests; starts its own PostgreSQL and Kafka
+test:
+	@deploy/deps all
+	@$(MAKE) --no-print-directory test-unit test-it
+
+#: make test-unit    the tests that need no server
+test-unit: $(UNIT_TESTS)
+	@tests/unit/run $(UNIT_TESTS)
+
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+#: make test-it      the tests against real servers (TESTS=… picks some, as pytest takes it)
+test-it: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
+	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python -m pytest -q $(or $(TESTS),tests/lib tests/it)
+
+$(VENV)/.done: tests/requirements.txt
+	@deploy/deps all
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+$(KAFKA): tests/lib/kafka/pom.xml
+	@deploy/deps all
+	tests/lib/kafka/fetch build/kafka
+	@touch $@
+
+#: make bench        the worker beside the same updates written from memory, in one run
+bench: $(BUILD)/byunique $(BUILD)/bench/raw_update $(VENV)/.done $(KAFKA)
+	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python tests/bench/run.py $(BENCH)
+
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+#: make fuzz         a minute of libFuzzer for each target (needs clang)
+FUZZ_SECONDS ?= 60
+fuzz:
+	@for target in $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c))); do \
+		tests/fuzz/run $$target $(FUZZ_SECONDS) || exit 1; done
+
+#: make lint         cppcheck, and the formatter in dry run
+lint:
+	tests/lint
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+#: make install      program, schemas, sample configuration, systemd unit (PREFIX, DESTDIR)
+install: all
+	install -D -m 755 $(BUILD)/byunique $(DESTDIR)$(PREFIX)/bin/byunique
+	install -d $(DESTDIR)$(DATADIR)/schemas $(DESTDIR)$(DATADIR)/examples
+	install -m 644 schemas/*.avsc $(DESTDIR)$(DATADIR)/schemas/
+	install -m 644 schemas/examples/* $(DESTDIR)$(DATADIR)/examples/
+	install -D -m 644 deploy/byunique.conf $(DESTDIR)$(DATADIR)/byunique.conf
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,@PREFIX@,$(PREFIX),g' deploy/byunique.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/byunique.service
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/byunique $(DESTDIR)$(PREFIX)/lib/systemd/system/byunique.service
+	rm -rf $(DESTDIR)$(DATADIR)
+
+#: make clean        remove what was built; build/venv and build/kafka stay (make distclean removes them too)
+clean:
+	rm -rf $(BUILD)/worker $(BUILD)/tests $(BUILD)/unit $(BUILD)/bench $(BUILD)/byunique $(BUILD)/sanitize $(BUILD)/fuzz
+.PHONY: distclean
+distclean:
+	rm -rf build
+
+.SECONDARY:
+-include $(OBJECTS:.o=.d) $(MAIN:.o=.d) $(wildcard $(BUILD)/tests/*/*.d)

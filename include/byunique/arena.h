@@ -1,0 +1,37 @@
+/* Memory with the lifetime of one batch (or one command of the command line): allocated piecemeal, freed at once.
+ *
+ * Chunks are kept over arena_clear(), so the steady state allocates nothing. Foreign resources (Kafka messages, a
+ * PGresult) hang on the arena by a dispose callback, run in reverse order. Not thread-safe: an arena has one owner at a
+ * time. Out of memory ends the process. */
+#ifndef BYUNIQUE_ARENA_H
+#define BYUNIQUE_ARENA_H
+
+#include "byunique/err.h"
+#include "byunique/slice.h"
+
+struct arena_chunk;
+struct arena_disposal;
+
+struct arena {
+	struct arena_chunk *first;   /* all chunks, oldest first; owned */
+	struct arena_chunk *current; /* where the next allocation is tried */
+	struct arena_disposal *disposals;
+	size_t used_bytes; /* handed out since the last clear */
+};
+
+void arena_init(struct arena *arena);
+void arena_clear(struct arena *arena);	 /* run disposals, keep the chunks */
+void arena_release(struct arena *arena); /* run disposals, free the chunks */
+
+void *arena_alloc(struct arena *arena, size_t size);  /* aligned to 16, not cleared */
+void *arena_zalloc(struct arena *arena, size_t size); /* cleared */
+#define arena_array(arena, type, count) ((type *)arena_alloc((arena), sizeof(type) * (size_t)(count)))
+#define arena_zarray(arena, type, count) ((type *)arena_zalloc((arena), sizeof(type) * (size_t)(count)))
+
+struct slice arena_copy(struct arena *arena, struct slice s); /* NUL-terminated; absent stays absent */
+char *arena_cstr(struct arena *arena, struct slice s);
+struct slice arena_printf(struct arena *arena, const char *fmt, ...) BYU_PRINTF(2, 3); /* NUL-terminated */
+
+void arena_attach(struct arena *arena, void (*dispose)(void *), void *resource);
+
+#endif

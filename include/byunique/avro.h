@@ -1,0 +1,62 @@
+/* Avro: bytes of the two topics to and from values. The only module that includes avro.h and knows framing.
+ *
+ * Commands are decoded with their *writer's* schema. Every schema is compiled once: the bounded guard walks the bytes
+ * first (lengths, counts, union and enum indexes, depth, UTF-8, trailing bytes), so that avro-c only ever sees
+ * well-formed data; then fields are taken by name and defaults supplied in code. */
+#ifndef BYUNIQUE_AVRO_H
+#define BYUNIQUE_AVRO_H
+
+#include "byunique/arena.h"
+#include "byunique/buf.h"
+#include "byunique/command.h"
+#include "byunique/err.h"
+#include "byunique/outcome.h"
+
+/* The schemas known: our two, and those of a folder. Opaque handle; its decoders are not thread-safe: one handle per
+ * thread that decodes or encodes. */
+struct schemas;
+
+/* `dir` holds further writer's schemas (*.avsc); NULL: none. A folder that is missing is an error only when
+ * `dir_required`. A file that is no Avro schema is an error (VERDICT_USAGE) naming file and reason. A valid schema that
+ * can't be resolved to UpdateByUnique is kept: its messages are malformed, and the reason is their detail. */
+bool schemas_open(struct schemas **schemas, const char *dir, bool dir_required, struct err *err) BYU_MUST_CHECK;
+void schemas_close(struct schemas *schemas);
+
+enum decode_status {
+	DECODE_OK,
+	DECODE_MALFORMED, /* *detail says why, for a person: batch memory or constant, holds no value of the message */
+	DECODE_LATER,	  /* the writer's schema can't be had now (registry away); never without a registry */
+};
+
+/* A command from the value of a Kafka message (absent: malformed). All strings of *command are in `arena`. */
+enum decode_status command_decode(struct schemas *schemas, struct slice message, struct arena *arena,
+				  struct command *command, struct slice *detail);
+
+/* The value of a Kafka message for a command, in single-object encoding with our own schema; appended to *out. */
+void command_encode(struct schemas *schemas, const struct command *command, struct buf *out);
+
+/* One UpdateResult. Absent slices are nulls. */
+struct result {
+	int32_t status;
+	struct slice command_id, customer_id, ext_name, batch_id;
+	struct slice code; /* absent exactly when status is 204; then title, detail and attribute are too */
+	struct slice title, detail, attribute;
+	bool duplicate;
+	struct slice source_topic;
+	int32_t source_partition;
+	int64_t source_offset;
+	bool has_issued_at;
+	int64_t issued_at_ms;
+	int64_t processed_at_ms;
+};
+
+/* Deterministic: the same result always gives the same bytes. Appended to *out, framing included. */
+void result_encode(struct schemas *schemas, const struct result *result, struct buf *out);
+enum decode_status result_decode(struct schemas *schemas, struct slice message, struct arena *arena,
+				 struct result *result, struct slice *detail);
+
+/* Parts, for tests. CRC-64-AVRO of the parsing canonical form of a schema given as JSON. */
+bool schema_fingerprint(struct slice schema_json, uint64_t *fingerprint, struct err *err) BYU_MUST_CHECK;
+bool schema_canonical_form(struct slice schema_json, struct buf *out, struct err *err) BYU_MUST_CHECK;
+
+#endif

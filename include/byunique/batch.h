@@ -1,0 +1,83 @@
+/* What travels down the path: a batch of messages, owned by one stage at a time.
+ *
+ * fetch fills it, decode and validate decide what they can, recall and plan find out what is new, apply stores, answer
+ * and commit publish. Everything in it lives in its arena, raw Kafka messages included. */
+#ifndef BYUNIQUE_BATCH_H
+#define BYUNIQUE_BATCH_H
+
+#include "byunique/arena.h"
+#include "byunique/catalogue.h"
+#include "byunique/cell.h"
+#include "byunique/command.h"
+#include "byunique/outcome.h"
+
+struct rd_kafka_message_s;
+struct assignment;
+
+/* One partition of the commands topic that this worker holds. Who may touch a field is said beside it. */
+struct partition {
+	char *topic;	 /* fixed at assignment */
+	int32_t number;	 /* fixed at assignment */
+	int32_t id;	 /* of the position row; fixed at assignment */
+	int64_t start;	 /* first offset to fetch; fixed at assignment */
+	int64_t next_offset;	 /* as last stored in PostgreSQL; apply's thread */
+	int64_t last_offset;	 /* of the last message processed, -1: none; apply's thread */
+	uint64_t last_hash;	 /* its hash; apply's thread */
+	_Atomic int64_t published; /* results below this offset are known to be published; commit's thread stores */
+	int64_t published_stored;  /* as last stored in PostgreSQL; apply's thread */
+	int64_t caught_up_to;	   /* repeats below this offset are expected after a restore; for the log */
+};
+
+/* Where a message stands. */
+enum message_state {
+	MESSAGE_NEW,	  /* its offset was never processed; outcome may be decided already (refused) or not */
+	MESSAGE_REPEATED, /* processed before: outcome is the stored one, nothing is applied */
+};
+
+struct message {
+	struct rd_kafka_message_s *raw; /* disposed of by the batch's arena */
+	struct partition *partition;
+	int64_t offset;
+	struct slice key;   /* views raw; absent when null */
+	struct slice value; /* views raw; absent when null */
+	uint64_t hash;	    /* message_hash(key, value) */
+
+	/* decode */
+	bool decoded; /* command is filled, whatever the outcome */
+	bool has_id;  /* command_id is a UUID: id and content are filled */
+	struct command command;
+	struct uuid id;
+	struct content_hash content;
+
+	/* validate: extension, key and cells are filled when nothing was found wrong */
+	const struct extension *extension; /* held by the batch's catalogue */
+	struct cell *key_cells;		   /* unique_count of them, in the order of extension->unique */
+	struct cell *cells;		   /* what is to be stored: no unique attribute among them; sorted by attribute */
+	uint32_t cell_count;
+
+	/* recall, plan and apply */
+	enum message_state state;
+	uint32_t same_as; /* index in the batch of the earlier message with the same id and content, or NO_MESSAGE */
+	uint32_t row;	  /* index of the net change in its extension's group, or NO_ROW */
+	struct outcome outcome;
+};
+
+#define NO_MESSAGE UINT32_MAX
+#define NO_ROW UINT32_MAX
+
+struct batch {
+	struct arena arena;
+	struct message *messages; /* in the order of reading; within a partition by offset */
+	uint32_t count;
+	uint32_t capacity;
+	size_t bytes;		      /* keys and values */
+	struct assignment *assignment;	/* borrowed; outlives its batches (see kafka/consumer.h) */
+	struct catalogue *catalogue;	/* what validate used; a reference is held */
+	struct batch *next;		/* in a queue or pool */
+};
+
+struct batch *batch_new(uint32_t capacity);
+void batch_clear(struct batch *batch); /* to be filled again */
+void batch_free(struct batch *batch);
+
+#endif

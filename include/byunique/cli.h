@@ -1,0 +1,53 @@
+/* The command line: each command is a value; each option a row in its command's table. */
+#ifndef BYUNIQUE_CLI_H
+#define BYUNIQUE_CLI_H
+
+#include "byunique/config.h"
+
+enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_WITH_ERRORS = 3, EXIT_STUCK = 4 };
+
+struct option_spec {
+	const char *name;     /* "json" for --json */
+	const char *argument; /* "TEXT" when the option takes one, else NULL */
+	const char *help;
+};
+
+/* What a command gets. */
+struct cli_args {
+	const struct config *config;
+	const struct option_spec *options; /* the command's table */
+	const char **values;		   /* by option, NULL when absent, "" for a flag that is present */
+	int operand_count;
+	const char *const *operands;
+	const char *program_path; /* argv[0], to start the own program again */
+};
+
+struct cli_command {
+	const char *name;     /* "schema apply": words separated by one blank */
+	const char *summary;  /* one line */
+	const char *synopsis; /* "NAME FILE.csv [--null TEXT]" */
+	const char *help;     /* paragraphs, examples first */
+	const struct option_spec *options; /* ends with a NULL name; NULL: none */
+	int operands_min, operands_max;	   /* max < 0: any number */
+	bool needs_config;		   /* false: runs without reading a configuration (demo) */
+	int (*run)(const struct cli_args *args); /* an enum exit_code; has printed its errors */
+};
+
+/* The value of an option ("" for a flag), or NULL when it was not given. The name has to be in the table. */
+const char *cli_option(const struct cli_args *args, const char *name);
+static inline bool cli_flag(const struct cli_args *args, const char *name)
+{
+	return cli_option(args, name) != 0;
+}
+
+/* Parse argv, load the configuration, run the command. main() returns what this returns. */
+int cli_main(int argc, char **argv);
+
+/* An error as the end of a command: prints it, returns EXIT_USAGE for VERDICT_USAGE, else EXIT_FAILED. */
+int cli_fail(const struct err *err);
+
+/* The commands, in the order of --help (cli/commands.c lists them). */
+extern const struct cli_command cmd_run, cmd_init, cmd_schema_apply, cmd_schema_list, cmd_schema_show, cmd_load,
+	cmd_submit, cmd_results, cmd_demo;
+
+#endif

@@ -1,0 +1,46 @@
+/* Configuration: `key = value` lines of a file, then the environment (BYUNIQUE_ + key in capitals, dots as underscores),
+ * then -X key=value; the later wins. `#` begins a comment line. An unknown key, a bad value or a reserved Kafka key is an
+ * error with VERDICT_USAGE that names file and line (or variable, or option) and the nearest known key. */
+#ifndef BYUNIQUE_CONFIG_H
+#define BYUNIQUE_CONFIG_H
+
+#include "byunique/buf.h"
+#include "byunique/err.h"
+#include "byunique/log.h"
+
+struct property {
+	char *name; /* without the leading "kafka." */
+	char *value;
+	char *source; /* "FILE:LINE", "environment" or "-X", for messages */
+};
+
+struct config {
+#define CONFIG_FIELD_STRING char *
+#define CONFIG_FIELD_INT int64_t
+#define CONFIG_FIELD_DURATION int64_t
+#define CONFIG_FIELD_LEVEL enum log_level
+#define CONFIG_FIELD_FORMAT enum log_format
+#define CONFIG(type, field, key, default_value, min, max, text) CONFIG_FIELD_##type field;
+#include "byunique/config.def"
+#undef CONFIG
+	struct property *kafka; /* kafka.*, in order, each name once; bootstrap.servers and group.id always there; owned */
+	size_t kafka_count;
+	bool schemas_dir_is_set; /* false: the built-in default, which may be missing */
+};
+
+struct config_override {
+	const char *key_value; /* "key=value" */
+};
+
+/* `file` may be NULL. Fills *config, which config_release() frees, on success only. */
+bool config_load(struct config *config, const char *file, const char *const *overrides, size_t override_count,
+		 struct err *err) BYU_MUST_CHECK;
+void config_release(struct config *config);
+
+const char *config_kafka(const struct config *config, const char *name); /* value of kafka.<name>, or NULL */
+
+/* The commented sample file (deploy/byunique.conf is its output) and the list for --help. */
+void config_sample(struct buf *out);
+void config_help(struct buf *out);
+
+#endif

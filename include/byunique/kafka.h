@@ -1,0 +1,56 @@
+/* Kafka for the command line: topics, a plain producer, a plain reader. The worker's own consumer and producer are in
+ * consumer.h and producer.h. rdkafka.h is included from worker/kafka only. */
+#ifndef BYUNIQUE_KAFKA_H
+#define BYUNIQUE_KAFKA_H
+
+#include "byunique/config.h"
+#include "byunique/err.h"
+#include "byunique/slice.h"
+
+#define KAFKA_TIMEOUT_MS 30000 /* for every call that waits for a broker */
+
+/* Create a topic unless it is there. *created tells which. */
+bool kafka_create_topic(const struct config *config, const char *topic, int partitions, int replication_factor,
+			bool *created, struct err *err) BYU_MUST_CHECK;
+
+/* Idempotent producer, acks=all. */
+struct kafka_sender;
+bool kafka_sender_open(struct kafka_sender **sender, const struct config *config, struct err *err) BYU_MUST_CHECK;
+/* Copies key and value; waits while the local queue is full. Partition by key as the Java client does (murmur2). */
+bool kafka_sender_send(struct kafka_sender *sender, const char *topic, struct slice key, struct slice value,
+		       struct err *err) BYU_MUST_CHECK;
+/* Wait until all is acknowledged. Error when any message failed. *acknowledged counts since open. */
+bool kafka_sender_flush(struct kafka_sender *sender, int64_t *acknowledged, struct err *err) BYU_MUST_CHECK;
+int64_t kafka_sender_acknowledged(const struct kafka_sender *sender);
+void kafka_sender_close(struct kafka_sender *sender);
+
+struct kafka_record {
+	int32_t partition;
+	int64_t offset;
+	int64_t timestamp_ms; /* -1: none */
+	struct slice key, value; /* absent when null; valid until the next read */
+};
+
+/* Reads every partition of a topic, read_committed, without a group. */
+struct kafka_reader;
+enum kafka_from { KAFKA_FROM_BEGINNING, KAFKA_FROM_END };
+/* Takes the log ends as they are now: kafka_reader_at_end() is about these, so a reader that does not follow stops. */
+bool kafka_reader_open(struct kafka_reader **reader, const struct config *config, const char *topic,
+		       enum kafka_from from, struct err *err) BYU_MUST_CHECK;
+/* Next record in *record, waiting up to timeout_ms; *got false when there was none. */
+bool kafka_reader_next(struct kafka_reader *reader, int timeout_ms, struct kafka_record *record, bool *got,
+		       struct err *err) BYU_MUST_CHECK;
+bool kafka_reader_at_end(const struct kafka_reader *reader); /* all partitions read up to where they ended at open */
+void kafka_reader_close(struct kafka_reader *reader);
+
+/* The embedded broker of the demo: librdkafka's mock cluster, reachable by other processes over TCP on loopback. */
+struct kafka_embedded;
+bool kafka_embedded_start(struct kafka_embedded **embedded, struct err *err) BYU_MUST_CHECK;
+const char *kafka_embedded_servers(const struct kafka_embedded *embedded); /* bootstrap.servers */
+bool kafka_embedded_topic(struct kafka_embedded *embedded, const char *topic, int partitions, struct err *err)
+	BYU_MUST_CHECK;
+void kafka_embedded_stop(struct kafka_embedded *embedded);
+/* Commit offset 0 of every partition for the group, with the group empty: "read it all again". */
+bool kafka_rewind_group(const struct config *config, const char *topic, struct err *err) BYU_MUST_CHECK;
+
+#endif

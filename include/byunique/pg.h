@@ -1,0 +1,62 @@
+/* One connection to PostgreSQL. The only module that includes libpq-fe.h.
+ *
+ * After pg_open() the session has the project's schema first on its search_path, UTF-8, ISO dates, and the planner
+ * settings that the worker's statements are written for (pg/session.sql). A handle belongs to one thread at a time. */
+#ifndef BYUNIQUE_PG_H
+#define BYUNIQUE_PG_H
+
+#include "byunique/arena.h"
+#include "byunique/buf.h"
+#include "byunique/err.h"
+
+struct pg;
+
+/* Connect; `conninfo` may be empty (libpq's defaults and environment), `schema` names the project's schema (it need not
+ * exist yet), `application` shows up as application_name. Errors: VERDICT_RECONNECT when the server is away or not
+ * accepting, VERDICT_STOP or VERDICT_USAGE otherwise (wrong password, unknown database, bad conninfo). */
+bool pg_open(struct pg **pg, const char *conninfo, const char *schema, const char *application, struct err *err)
+	BYU_MUST_CHECK;
+void pg_close(struct pg *pg); /* NULL is fine */
+
+/* --- for the command line: one statement or script at a time, text in, text out ------------------------------- */
+
+struct pg_rows; /* an answer; freed by pg_rows_free() */
+int pg_rows_count(const struct pg_rows *rows);
+/* Text of a cell; absent for null; lives as long as the rows. */
+struct slice pg_rows_get(const struct pg_rows *rows, int row, int column);
+int64_t pg_rows_int(const struct pg_rows *rows, int row, int column); /* a null or odd cell is 0 */
+void pg_rows_free(struct pg_rows *rows);			      /* NULL is fine */
+
+/* Any number of statements without parameters; the answer is dropped. */
+bool pg_script(struct pg *pg, const char *sql, struct err *err) BYU_MUST_CHECK;
+/* One statement with text parameters (NULL: null). *rows may be NULL when the answer doesn't matter. */
+bool pg_query(struct pg *pg, const char *sql, const char *const *params, int param_count, struct pg_rows **rows,
+	      struct err *err) BYU_MUST_CHECK;
+/* COPY … FROM STDIN: begin with the statement, then any number of puts, then the end; the copied number of rows. */
+bool pg_copy_begin(struct pg *pg, const char *sql, struct err *err) BYU_MUST_CHECK;
+bool pg_copy_put(struct pg *pg, const void *bytes, size_t len, struct err *err) BYU_MUST_CHECK;
+bool pg_copy_end(struct pg *pg, int64_t *rows, struct err *err) BYU_MUST_CHECK;
+
+/* "name" quoted as an identifier, in the arena. */
+const char *pg_quote_name(struct arena *arena, const char *name);
+
+/* --- the catalogue and the database objects (pg/catalogue.c, pg/migrate.c) -------------------------------------- */
+
+struct catalogue;
+struct extension;
+bool pg_load_catalogue(struct pg *pg, struct catalogue **catalogue, struct err *err) BYU_MUST_CHECK;
+
+/* What apply would do or did to one extension. */
+enum schema_change { SCHEMA_UNCHANGED, SCHEMA_CREATED, SCHEMA_ALTERED };
+/* Create the extension or add attributes to it; refuses (VERDICT_USAGE, with the reason) what is incompatible: another
+ * type, length made smaller, unique list changed, attribute dropped, mandatory attribute added without default. Runs in
+ * the caller's transaction if one is open, under the lock that keeps batches out while the catalogue changes. */
+bool pg_apply_extension(struct pg *pg, const struct extension *extension, enum schema_change *change, struct err *err)
+	BYU_MUST_CHECK;
+
+/* Create or upgrade the database objects: numbered migrations, safe to repeat and when two start at once. */
+bool pg_migrate(struct pg *pg, int *from_version, int *to_version, struct err *err) BYU_MUST_CHECK;
+/* Error with a hint to run `byunique init` when the objects are missing or of another version. */
+bool pg_check_version(struct pg *pg, struct err *err) BYU_MUST_CHECK;
+
+#endif

@@ -1,0 +1,123 @@
+/* Chunks form a list that only grows; clearing rewinds to the first. A chunk is at least CHUNK_BYTES, so that a batch's
+ * thousands of small pieces come from a handful of mallocs, all made during the first few batches. */
+#include "byunique/arena.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CHUNK_BYTES = 256 * 1024, ALIGNMENT = 16 };
+
+struct arena_chunk {
+	struct arena_chunk *next;
+	size_t size; /* bytes in data */
+	size_t used;
+	_Alignas(ALIGNMENT) char data[];
+};
+
+struct arena_disposal {
+	struct arena_disposal *next;
+	void (*dispose)(void *);
+	void *resource;
+};
+
+void arena_init(struct arena *arena)
+{
+	*arena = (struct arena){0};
+}
+
+static void run_disposals(struct arena *arena)
+{
+	for (struct arena_disposal *d = arena->disposals; d != NULL; d = d->next)
+		d->dispose(d->resource);
+	arena->disposals = NULL;
+}
+
+void arena_clear(struct arena *arena)
+{
+	run_disposals(arena);
+	for (struct arena_chunk *chunk = arena->first; chunk != NULL && chunk->used > 0; chunk = chunk->next)
+		chunk->used = 0;
+	arena->current = arena->first;
+	arena->used_bytes = 0;
+}
+
+void arena_release(struct arena *arena)
+{
+	run_disposals(arena);
+	struct arena_chunk *next;
+	for (struct arena_chunk *chunk = arena->first; chunk != NULL; chunk = next) {
+		next = chunk->next;
+		free(chunk);
+	}
+	arena_init(arena);
+}
+
+/* A chunk with room for `size` behind the current one; an unused one that is too small stays for later. */
+static struct arena_chunk *next_chunk(struct arena *arena, size_t size)
+{
+	struct arena_chunk **link = arena->current ? &arena->current->next : &arena->first;
+
+	if (*link == NULL || (*link)->size < size) {
+		size_t data_size = size > CHUNK_BYTES ? size : CHUNK_BYTES;
+		struct arena_chunk *chunk = xmalloc(sizeof(*chunk) + data_size);
+		*chunk = (struct arena_chunk){.next = *link, .size = data_size};
+		*link = chunk;
+	}
+	arena->current = *link;
+	return *link;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+	size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+	struct arena_chunk *chunk = arena->current;
+	if (chunk == NULL || chunk->size - chunk->used < size)
+		chunk = next_chunk(arena, size);
+	void *memory = chunk->data + chunk->used;
+	chunk->used += size;
+	arena->used_bytes += size;
+	return memory;
+}
+
+void *arena_zalloc(struct arena *arena, size_t size)
+{
+	return memset(arena_alloc(arena, size), 0, size);
+}
+
+struct slice arena_copy(struct arena *arena, struct slice s)
+{
+	if (s.base == NULL)
+		return SLICE_NONE;
+	char *copy = arena_alloc(arena, s.len + 1);
+	memcpy(copy, s.base, s.len);
+	copy[s.len] = '\0';
+	return slice_of(copy, s.len);
+}
+
+char *arena_cstr(struct arena *arena, struct slice s)
+{
+	return (char *)(uintptr_t)arena_copy(arena, s.base ? s : SLICE_LIT("")).base;
+}
+
+struct slice arena_printf(struct arena *arena, const char *fmt, ...)
+{
+	va_list args, again;
+
+	va_start(args, fmt);
+	va_copy(again, args);
+	int len = vsnprintf(NULL, 0, fmt, args);
+	va_end(args);
+	ASSERT(len >= 0);
+	char *text = arena_alloc(arena, (size_t)len + 1);
+	vsnprintf(text, (size_t)len + 1, fmt, again);
+	va_end(again);
+	return slice_of(text, (size_t)len);
+}
+
+void arena_attach(struct arena *arena, void (*dispose)(void *), void *resource)
+{
+	struct arena_disposal *disposal = arena_alloc(arena, sizeof(*disposal));
+	*disposal = (struct arena_disposal){arena->disposals, dispose, resource};
+	arena->disposals = disposal;
+}

@@ -1,0 +1,49 @@
+#include "byunique/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+static int64_t now_us(clockid_t id)
+{
+	struct timespec now;
+	clock_gettime(id, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t clock_wall_ms(void)
+{
+	return now_us(CLOCK_REALTIME) / 1000;
+}
+
+int64_t clock_mono_us(void)
+{
+	return now_us(CLOCK_MONOTONIC);
+}
+
+int64_t clock_mono_ms(void)
+{
+	return clock_mono_us() / 1000;
+}
+
+void clock_sleep_ms(int64_t ms)
+{
+	struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+	if (ms > 0)
+		while (nanosleep(&left, &left) != 0 && errno == EINTR)
+			;
+}
+
+int64_t clock_backoff_ms(unsigned attempt, int64_t base_ms, int64_t cap_ms)
+{
+	static _Thread_local unsigned seed;
+	int64_t bound = base_ms;
+
+	if (seed == 0)
+		seed = (unsigned)now_us(CLOCK_REALTIME) | 1;
+	while (attempt-- > 0 && bound < cap_ms)
+		bound *= 2;
+	if (bound > cap_ms)
+		bound = cap_ms;
+	return 1 + rand_r(&seed) % (bound > 0 ? bound : 1);
+}
