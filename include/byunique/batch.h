@@ -12,20 +12,26 @@
 #include "byunique/outcome.h"
 
 struct rd_kafka_message_s;
-struct assignment;
+struct rd_kafka_consumer_group_metadata_s;
 
 /* One partition of the commands topic that this worker holds. Who may touch a field is said beside it. */
 struct partition {
-	char *topic;	 /* fixed at assignment */
-	int32_t number;	 /* fixed at assignment */
-	int32_t id;	 /* of the position row; fixed at assignment */
-	int64_t start;	 /* first offset to fetch; fixed at assignment */
-	int64_t next_offset;	 /* as last stored in PostgreSQL; apply's thread */
-	int64_t last_offset;	 /* of the last message processed, -1: none; apply's thread */
-	uint64_t last_hash;	 /* its hash; apply's thread */
-	_Atomic int64_t published; /* results below this offset are known to be published; commit's thread stores */
-	int64_t published_stored;  /* as last stored in PostgreSQL; apply's thread */
-	int64_t caught_up_to;	   /* repeats below this offset are expected after a restore; for the log */
+	int32_t number;		   /* fixed at assignment */
+	int32_t id;		   /* of the position row; fixed at assignment */
+	int64_t start;		   /* first offset to fetch; fixed at assignment */
+	int64_t next_offset;	   /* as last stored in PostgreSQL; storing thread */
+	int64_t uncertain_offset;  /* what a COMMIT without answer may have stored, -1: none; storing thread */
+	int64_t published_stored;  /* as last stored in PostgreSQL; storing thread */
+	_Atomic int64_t published; /* results below this offset are known to be published; publishing thread stores */
+};
+
+/* What a rebalance gave to this worker; lives until the next one has drained the path. */
+struct assignment {
+	struct partition *partitions; /* owned; refused ones are left out */
+	uint32_t count;
+	uint8_t token[16]; /* this worker's mark on the position rows: the fence */
+	struct rd_kafka_consumer_group_metadata_s *group; /* generation and member, for the Kafka transaction; owned */
+	_Atomic bool lost; /* taken away without a chance to finish: its batches are dropped */
 };
 
 /* Where a message stands. */
@@ -58,12 +64,12 @@ struct message {
 	/* recall, plan and apply */
 	enum message_state state;
 	uint32_t same_as; /* index in the batch of the earlier message with the same id and content, or NO_MESSAGE */
-	uint32_t row;	  /* index of the net change in its extension's group, or NO_ROW */
-	struct outcome outcome;
+	struct outcome answer; /* the final outcome: starts as a copy of `outcome` each time the batch is recalled */
+	struct slice result;   /* the answer as Avro, framed; by the answer stage */
+	struct outcome outcome; /* what decode and validate decided; code NONE: nothing wrong so far */
 };
 
 #define NO_MESSAGE UINT32_MAX
-#define NO_ROW UINT32_MAX
 
 struct batch {
 	struct arena arena;
@@ -71,7 +77,7 @@ struct batch {
 	uint32_t count;
 	uint32_t capacity;
 	size_t bytes;		      /* keys and values */
-	struct assignment *assignment;	/* borrowed; outlives its batches (see kafka/consumer.h) */
+	struct assignment *assignment; /* borrowed; outlives its batches */
 	struct catalogue *catalogue;	/* what validate used; a reference is held */
 	struct batch *next;		/* in a queue or pool */
 };

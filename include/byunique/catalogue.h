@@ -49,6 +49,7 @@ struct extension {
 	uint16_t unique_count;
 	struct attribute *attributes; /* owned */
 	uint16_t *unique;	      /* indexes into attributes, in the order of the schema's `unique`; owned */
+	uint16_t *by_name;	      /* indexes into attributes, sorted by column; NULL: look-ups scan; owned */
 };
 
 struct catalogue {
@@ -62,6 +63,7 @@ struct catalogue *catalogue_new(int64_t version, uint32_t extension_count); /* o
 struct catalogue *catalogue_hold(struct catalogue *catalogue);		     /* atomic; returns its argument */
 void catalogue_drop(struct catalogue *catalogue);			     /* atomic; NULL is fine */
 void catalogue_sort(struct catalogue *catalogue);			     /* after filling, before the first look-up */
+void extension_index(struct extension *extension); /* fills by_name; catalogue_sort() and schema_file_parse() call it */
 
 const struct extension *catalogue_find(const struct catalogue *catalogue, struct slice name);
 /* Index of the attribute, or -1. */

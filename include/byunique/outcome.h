@@ -26,6 +26,10 @@ const char *outcome_title(enum outcome_code code); /* NULL for a 204 */
 /* The code of a name as in "RecordNotFound", without case; OUTCOME_NONE when there is none. */
 enum outcome_code outcome_by_name(struct slice name);
 
+/* Detail texts that are the same for every command of a code (RecordNotFound, CustomerNotFound, CommandIdReused,
+ * OutcomeExpired, InternalError): not stored in PostgreSQL, filled in here where the outcome has none. */
+void outcome_fill_detail(struct outcome *outcome);
+
 /* Is it also written to the dead-letter topic? */
 bool outcome_is_dead_letter(enum outcome_code code);
 

@@ -1,0 +1,298 @@
+/* Hashes that are stored in PostgreSQL: what they are taken of never changes. A golden test pins some for ever.
+ *
+ * The content hash is the first 16 bytes of SHA-256 over
+ *
+ *     content    text(customer id) text(lower(extension name)) u32(number of attributes) attribute…
+ *     attribute  text(lower(name)) value
+ *     value      'n'                null
+ *                'b' u8             a boolean: 0 or 1
+ *                'i' u64            a number that is whole and fits a signed 64-bit integer, whatever its Avro type
+ *                'd' u64            any other number: the bits of the double; every NaN is 0x7FF8000000000000
+ *                's' text           a string
+ *     text       u32(bytes) bytes
+ *
+ * with integers in little-endian order, lower() for the ASCII letters alone, and the attributes sorted by the bytes of
+ * their encoding (unsigned, a prefix first). So -0.0 is 0, 5.0 is 5, and 0.1 as a float is not 0.1 as a double: it is
+ * another number. Every part is prefixed with its length or has a fixed one, so no two contents encode alike.
+ *
+ * The message hash is the first 8 bytes, read as a big-endian number, of SHA-256 over
+ *
+ *     u8(key present) u64(key bytes) u8(value present) u64(value bytes) key value
+ *
+ * EVP_Digest() would make and free a context for each hash, and an implicit fetch would look the digest up each time. One
+ * context for each thread, and the digest fetched once, make it a fraction of a microsecond. */
+#include "byunique/command.h"
+
+#include "byunique/arena.h"
+
+#include <endian.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { SHA256_BYTES = 32, UUID_CHARS = 36 };
+
+/* --- SHA-256 --------------------------------------------------------------------------------------------------------- */
+
+/* Written once, before any hash is taken. */
+static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
+static pthread_key_t context_key; /* each thread's EVP_MD_CTX */
+static EVP_MD *sha256;
+
+static void free_context(void *context)
+{
+	EVP_MD_CTX_free(context);
+}
+
+static void sha256_setup(void)
+{
+	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	if (sha256 == NULL)
+		die("OpenSSL offers no SHA-256");
+	if (pthread_key_create(&context_key, free_context) != 0)
+		die("out of thread-specific keys");
+}
+
+static EVP_MD_CTX *thread_context(void)
+{
+	pthread_once(&sha256_once, sha256_setup);
+	EVP_MD_CTX *context = pthread_getspecific(context_key);
+	if (context == NULL) {
+		context = EVP_MD_CTX_new();
+		if (context == NULL || pthread_setspecific(context_key, context) != 0)
+			die("out of memory");
+	}
+	return context;
+}
+
+static EVP_MD_CTX *sha256_begin(void)
+{
+	EVP_MD_CTX *context = thread_context();
+	if (!EVP_DigestInit_ex2(context, sha256, NULL))
+		die("OpenSSL can't start SHA-256");
+	return context;
+}
+
+static void sha256_add(EVP_MD_CTX *context, const void *bytes, size_t len)
+{
+	if (len > 0 && !EVP_DigestUpdate(context, bytes, len))
+		die("OpenSSL can't compute SHA-256");
+}
+
+static void sha256_end(EVP_MD_CTX *context, uint8_t digest[SHA256_BYTES])
+{
+	if (!EVP_DigestFinal_ex(context, digest, NULL))
+		die("OpenSSL can't finish SHA-256");
+}
+
+/* --- the encoding ------------------------------------------------------------------------------------------------------ */
+
+static char *put_u32(char *at, uint32_t v)
+{
+	v = htole32(v);
+	return (char *)memcpy(at, &v, sizeof(v)) + sizeof(v);
+}
+
+static char *put_u64(char *at, uint64_t v)
+{
+	v = htole64(v);
+	return (char *)memcpy(at, &v, sizeof(v)) + sizeof(v);
+}
+
+static char *put_text(char *at, struct slice text)
+{
+	at = put_u32(at, (uint32_t)text.len);
+	if (text.len > 0)
+		memcpy(at, text.base, text.len);
+	return at + text.len;
+}
+
+static char *put_lower(char *at, struct slice text)
+{
+	at = put_u32(at, (uint32_t)text.len);
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.base[i];
+		at[i] = c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+	}
+	return at + text.len;
+}
+
+static char *put_integer(char *at, int64_t v)
+{
+	*at++ = 'i';
+	return put_u64(at, (uint64_t)v);
+}
+
+static char *put_real(char *at, double v)
+{
+	static const double INT64_END = 9223372036854775808.0; /* 2^63 */
+	uint64_t bits = UINT64_C(0x7FF8000000000000);
+
+	if (v >= -INT64_END && v < INT64_END && (double)(int64_t)v == v)
+		return put_integer(at, (int64_t)v);
+	if (v == v)
+		memcpy(&bits, &v, sizeof(bits));
+	*at++ = 'd';
+	return put_u64(at, bits);
+}
+
+static char *put_value(char *at, const struct value *value)
+{
+	switch (value->kind) {
+	case VALUE_NULL: *at++ = 'n'; return at;
+	case VALUE_BOOLEAN:
+		*at++ = 'b';
+		*at++ = value->boolean ? 1 : 0;
+		return at;
+	case VALUE_INT:
+	case VALUE_LONG: return put_integer(at, value->integer);
+	case VALUE_FLOAT:
+	case VALUE_DOUBLE: return put_real(at, value->real);
+	case VALUE_STRING: *at++ = 's'; return put_text(at, value->string);
+	}
+	die("no kind of value: %d", (int)value->kind);
+}
+
+static size_t encoded_max(const struct named_value *attribute)
+{
+	size_t text = attribute->value.kind == VALUE_STRING ? attribute->value.string.len : 0;
+	return sizeof(uint32_t) + attribute->name.len + 1 + sizeof(uint64_t) + text;
+}
+
+static int compare_slices(const void *left, const void *right)
+{
+	const struct slice *a = left, *b = right;
+	return slice_compare(*a, *b);
+}
+
+/* qsort() calls through a pointer and takes memory for itself when there is much to sort: for a few it is the slow way. */
+static void sort_encoded(struct slice *encoded, uint32_t count)
+{
+	enum { A_FEW = 24 };
+
+	if (count > A_FEW) {
+		qsort(encoded, count, sizeof(*encoded), compare_slices);
+		return;
+	}
+	for (uint32_t i = 1; i < count; i++) {
+		struct slice moving = encoded[i];
+		uint32_t place = i;
+		for (; place > 0 && slice_compare(encoded[place - 1], moving) > 0; place--)
+			encoded[place] = encoded[place - 1];
+		encoded[place] = moving;
+	}
+}
+
+/* The attributes, encoded and sorted. */
+static struct slice *encode_attributes(const struct command *command, struct arena *scratch)
+{
+	struct slice *encoded = arena_array(scratch, struct slice, command->attribute_count);
+	size_t size = 0;
+
+	for (uint32_t i = 0; i < command->attribute_count; i++)
+		size += encoded_max(&command->attributes[i]);
+	char *at = arena_alloc(scratch, size);
+	for (uint32_t i = 0; i < command->attribute_count; i++) {
+		char *begin = at;
+		at = put_lower(at, command->attributes[i].name);
+		at = put_value(at, &command->attributes[i].value);
+		encoded[i] = slice_of(begin, (size_t)(at - begin));
+	}
+	sort_encoded(encoded, command->attribute_count);
+	return encoded;
+}
+
+void command_content_hash(const struct command *command, struct arena *scratch, struct content_hash *hash)
+{
+	const struct slice *encoded = encode_attributes(command, scratch);
+	size_t head_size = 3 * sizeof(uint32_t) + command->customer_id.len + command->ext_name.len;
+	char *head = arena_alloc(scratch, head_size), *at = head;
+	uint8_t digest[SHA256_BYTES];
+
+	at = put_text(at, command->customer_id);
+	at = put_lower(at, command->ext_name);
+	put_u32(at, command->attribute_count);
+
+	EVP_MD_CTX *context = sha256_begin();
+	sha256_add(context, head, head_size);
+	for (uint32_t i = 0; i < command->attribute_count; i++)
+		sha256_add(context, encoded[i].base, encoded[i].len);
+	sha256_end(context, digest);
+	memcpy(hash->bytes, digest, sizeof(hash->bytes));
+}
+
+uint64_t message_hash(struct slice key, struct slice value)
+{
+	char head[2 * (1 + sizeof(uint64_t))], *at = head;
+	uint8_t digest[SHA256_BYTES];
+	uint64_t first;
+
+	*at++ = key.base != NULL;
+	at = put_u64(at, key.len);
+	*at++ = value.base != NULL;
+	put_u64(at, value.len);
+
+	EVP_MD_CTX *context = sha256_begin();
+	sha256_add(context, head, sizeof(head));
+	sha256_add(context, key.base, key.len);
+	sha256_add(context, value.base, value.len);
+	sha256_end(context, digest);
+	memcpy(&first, digest, sizeof(first));
+	return be64toh(first);
+}
+
+/* --- UUIDs ------------------------------------------------------------------------------------------------------------- */
+
+static bool is_hyphen_place(size_t i)
+{
+	return i == 8 || i == 13 || i == 18 || i == 23;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+bool uuid_parse(struct slice text, struct uuid *uuid)
+{
+	unsigned digits = 0;
+
+	if (text.len != UUID_CHARS)
+		return false;
+	*uuid = (struct uuid){{0}};
+	for (size_t i = 0; i < UUID_CHARS; i++) {
+		if (is_hyphen_place(i)) {
+			if (text.base[i] != '-')
+				return false;
+			continue;
+		}
+		int digit = hex_digit(text.base[i]);
+		if (digit < 0)
+			return false;
+		uint8_t *byte = &uuid->bytes[digits++ / 2];
+		*byte = (uint8_t)(*byte << 4 | digit);
+	}
+	return true;
+}
+
+void uuid_format(const struct uuid *uuid, char text[UUID_CHARS + 1])
+{
+	static const char hex[] = "0123456789abcdef";
+	unsigned digits = 0;
+
+	for (size_t i = 0; i < UUID_CHARS; i++) {
+		if (is_hyphen_place(i)) {
+			text[i] = '-';
+			continue;
+		}
+		uint8_t byte = uuid->bytes[digits / 2];
+		text[i] = hex[digits++ % 2 ? byte & 15 : byte >> 4];
+	}
+	text[UUID_CHARS] = '\0';
+}
