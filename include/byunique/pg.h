@@ -25,10 +25,13 @@ int pg_rows_count(const struct pg_rows *rows);
 /* Text of a cell; absent for null; lives as long as the rows. */
 struct slice pg_rows_get(const struct pg_rows *rows, int row, int column);
 int64_t pg_rows_int(const struct pg_rows *rows, int row, int column); /* a null or odd cell is 0 */
+int64_t pg_rows_affected(const struct pg_rows *rows); /* by INSERT, UPDATE, DELETE, COPY */
 void pg_rows_free(struct pg_rows *rows);			      /* NULL is fine */
 
 /* Any number of statements without parameters; the answer is dropped. */
 bool pg_script(struct pg *pg, const char *sql, struct err *err) BYU_MUST_CHECK;
+/* End a transaction that went wrong, if one is open; whatever it says, the transaction is gone afterwards. */
+void pg_rollback(struct pg *pg);
 /* One statement with text parameters (NULL: null). *rows may be NULL when the answer doesn't matter. */
 bool pg_query(struct pg *pg, const char *sql, const char *const *params, int param_count, struct pg_rows **rows,
 	      struct err *err) BYU_MUST_CHECK;
@@ -45,14 +48,18 @@ const char *pg_quote_name(struct arena *arena, const char *name);
 struct catalogue;
 struct extension;
 bool pg_load_catalogue(struct pg *pg, struct catalogue **catalogue, struct err *err) BYU_MUST_CHECK;
+/* The same inside a transaction of the caller's that holds the catalogue lock. */
+bool pg_read_catalogue(struct pg *pg, struct catalogue **catalogue, struct err *err) BYU_MUST_CHECK;
 
-/* What apply would do or did to one extension. */
+/* What became of one extension. */
 enum schema_change { SCHEMA_UNCHANGED, SCHEMA_CREATED, SCHEMA_ALTERED };
-/* Create the extension or add attributes to it; refuses (VERDICT_USAGE, with the reason) what is incompatible: another
- * type, length made smaller, unique list changed, attribute dropped, mandatory attribute added without default. Runs in
- * the caller's transaction if one is open, under the lock that keeps batches out while the catalogue changes. */
-bool pg_apply_extension(struct pg *pg, const struct extension *extension, enum schema_change *change, struct err *err)
-	BYU_MUST_CHECK;
+/* Create extensions, or bring those that exist up to the schemas given: attributes are added, lengths grow, mandatory
+ * attributes become optional, defaults and spellings change. Refuses (VERDICT_USAGE, with the reason) what is
+ * incompatible: another type, a smaller length, another unique list, a missing attribute, one made mandatory, a new
+ * mandatory attribute without default. All or nothing, in one transaction, which waits for the batches under way and
+ * keeps new ones waiting. changes[i] tells what became of extensions[i]. */
+bool pg_apply_extensions(struct pg *pg, const struct extension *extensions, size_t count, enum schema_change *changes,
+			 struct err *err) BYU_MUST_CHECK;
 
 /* Create or upgrade the database objects: numbered migrations, safe to repeat and when two start at once. */
 bool pg_migrate(struct pg *pg, int *from_version, int *to_version, struct err *err) BYU_MUST_CHECK;

@@ -1,0 +1,86 @@
+/* Statements of the worker: prepared once for each connection, sent by the dozen, answered in one round trip.
+ *
+ *     pg_pipeline_add(pg, &statement, params, n);  …any number of times
+ *     if (!pg_pipeline_run(pg, results, &err)) …   one Sync, one wait
+ *
+ * Non-blocking underneath, so that two full socket buffers can't deadlock. Parameters and results are binary. */
+#ifndef BYUNIQUE_PG_PIPELINE_H
+#define BYUNIQUE_PG_PIPELINE_H
+
+#include "byunique/pg.h"
+
+enum { PG_PIPELINE_MAX = 1024 }; /* statements in one round trip, preparations included */
+
+/* One SQL text that is prepared where it is used. Embed it in what owns the text; zero but for `sql`. */
+struct pg_statement {
+	const char *sql;	    /* borrowed */
+	char name[24];		    /* given at the first use */
+	uint64_t prepared_epoch; /* of the connection on which it is prepared; 0: on none */
+};
+
+/* One parameter in PostgreSQL's binary format. data NULL: null. */
+struct pg_param {
+	const void *data;
+	size_t len;
+};
+
+/* Enqueue; parameters are copied. Errors show up in pg_pipeline_run(). */
+void pg_pipeline_add(struct pg *pg, struct pg_statement *statement, const struct pg_param *params, int param_count);
+
+/* Send all, wait for all the answers, for at most PG_DEADLINE_MS. results[i] is the answer to the i-th statement added
+ * (the caller frees each with pg_rows_free()); may be NULL when no answer matters. On error nothing is handed out, the
+ * error is the first statement's that failed, and an open transaction is rolled back. */
+enum { PG_DEADLINE_MS = 150000 };
+bool pg_pipeline_run(struct pg *pg, struct pg_rows **results, struct err *err) BYU_MUST_CHECK;
+
+/* Was the connection lost while a COMMIT may have been under way? Cleared by the next call of pg_pipeline_run(). */
+bool pg_alive(const struct pg *pg);
+
+/* Connect again in place: same parameters, new session, statements are prepared again at their next use. */
+bool pg_reconnect(struct pg *pg, struct err *err) BYU_MUST_CHECK;
+/* Free what a statement takes on the server; the text may be changed or freed afterwards. */
+void pg_statement_release(struct pg *pg, struct pg_statement *statement);
+/* Forget prepared statements (VERDICT_PREPARE). */
+bool pg_deallocate(struct pg *pg, struct err *err) BYU_MUST_CHECK;
+/* The planner settings and time limits of sql/session.sql; kept over pg_reconnect(). */
+bool pg_worker_session(struct pg *pg, struct err *err) BYU_MUST_CHECK;
+
+/* --- binary parameters --------------------------------------------------------------------------------------- */
+
+/* PostgreSQL's type oids, fixed since ever (src/include/catalog/pg_type.dat). */
+enum pg_oid {
+	PG_BOOL = 16,
+	PG_BYTEA = 17,
+	PG_INT8 = 20,
+	PG_INT2 = 21,
+	PG_INT4 = 23,
+	PG_TEXT = 25,
+	PG_FLOAT8 = 701,
+	PG_VARCHAR = 1043,
+	PG_DATE = 1082,
+	PG_TIMESTAMPTZ = 1184,
+	PG_NUMERIC = 1700,
+	PG_UUID = 2950,
+};
+
+/* A one-dimensional array: begin, then one call for each element, then param. */
+void pg_array_begin(struct buf *array, enum pg_oid element);
+void pg_array_null(struct buf *array);
+void pg_array_bytes(struct buf *array, const void *bytes, size_t len);
+void pg_array_int2(struct buf *array, int16_t v);
+void pg_array_int4(struct buf *array, int32_t v);
+void pg_array_int8(struct buf *array, int64_t v);
+/* Writes the counts into the head; no element may follow. */
+struct pg_param pg_array_param(struct buf *array);
+
+struct cell;
+enum pg_oid pg_type_oid(int attribute_type);		    /* of the elements of an attribute's array */
+const char *pg_type_array(int attribute_type);		    /* "int4[]", for casts in composed SQL */
+void pg_array_cell(struct buf *array, int attribute_type, const struct cell *cell); /* the cell may be null */
+
+/* --- binary results -------------------------------------------------------------------------------------------- */
+
+struct slice pg_rows_bytes(const struct pg_rows *rows, int row, int column); /* absent for null */
+int64_t pg_rows_int(const struct pg_rows *rows, int row, int column);	      /* int2, int4, int8, boolean, or text */
+
+#endif

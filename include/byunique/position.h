@@ -1,0 +1,49 @@
+/* The position rows of a topic's partitions, at assignment, and between batches. */
+#ifndef BYUNIQUE_POSITION_H
+#define BYUNIQUE_POSITION_H
+
+#include "byunique/pg.h"
+
+struct position {
+	int32_t partition;
+	int32_t id; /* of the row */
+	bool known; /* there is a row; else nothing below holds */
+	int64_t next_offset;
+	int64_t last_offset; /* -1: none */
+	uint64_t last_hash;
+	int64_t published_offset;
+	struct slice cluster_id, group_id; /* in the arena; NUL-terminated */
+};
+
+/* Opens a transaction and locks the rows, so that a batch under way elsewhere ends first. Fills positions[i] for
+ * partitions[i]. The caller ends the transaction: position_claim(), or pg_rollback(). */
+bool position_read(struct pg *pg, const char *topic, const int32_t *partitions, uint32_t count, struct arena *arena,
+		   struct position *positions, struct err *err) BYU_MUST_CHECK;
+
+/* The worker's token on the rows of partitions[], missing ones are made with next_offsets[i]; COMMIT. Fills ids[i]. */
+bool position_claim(struct pg *pg, const char *topic, const int32_t *partitions, const int64_t *next_offsets,
+		    uint32_t count, const uint8_t token[16], const char *cluster_id, const char *group_id, int32_t *ids,
+		    struct err *err) BYU_MUST_CHECK;
+
+/* published_offset of the rows, between batches; does nothing to rows that carry another token. */
+bool position_publish(struct pg *pg, const int32_t *ids, const int64_t *published, uint32_t count,
+		      const uint8_t token[16], struct err *err) BYU_MUST_CHECK;
+
+/* Housekeeping between batches: published outcomes older than the retention, generations of ids. */
+bool retention_expire_outcomes(struct pg *pg, const int32_t *ids, uint32_t count, int64_t older_than_ms,
+			       int64_t *deleted, struct err *err) BYU_MUST_CHECK;
+bool retention_rotate_ids(struct pg *pg, int64_t retention_ms, bool *rotated, struct err *err) BYU_MUST_CHECK;
+
+/* The lowest slot that no live worker of this database and group holds; kept as long as the session lives. It makes the
+ * transactional id "byunique-GROUP-INSTALLATION-SLOT": unique among live workers, and the same again after a restart, so
+ * that the successor ends at once what a crash left open. */
+struct slot {
+	int32_t number;
+	char *transactional_id; /* owned */
+};
+bool slot_take(struct pg *pg, const char *group_id, struct slot *slot, struct err *err) BYU_MUST_CHECK;
+/* After a reconnect: the same number again. *kept false: somebody else has it, and will fence our producer. */
+bool slot_keep(struct pg *pg, const char *group_id, const struct slot *slot, bool *kept, struct err *err) BYU_MUST_CHECK;
+void slot_release(struct slot *slot);
+
+#endif

@@ -1,0 +1,338 @@
+/* The UPDATE's shape. Everything about a batch's answers is decided in the one statement, so that outcomes can be stored
+ * without another round trip:
+ *
+ *   t      the net changes, from arrays, numbered by place
+ *   x      further commands folded into a change: same record, same fate
+ *   hit    the UPDATE itself; its RETURNING tells which changes found their record
+ *   seen   changes that store nothing (unique attributes only): their record is only looked up
+ *   ids    ids that took effect
+ *   miss   commands whose change found no record
+ *   the answer: a refusal for each miss, stored and returned
+ *
+ * Membership is asked as [NOT] IN (SELECT …) in forms that PostgreSQL always turns into a hashed subplan: as a join, the
+ * planner could choose a nested loop, which is quadratic. A mask tells absent (keep) from null (clear) attributes. */
+#include "compose.h"
+
+#include "byunique/outcome.h"
+#include "byunique/pg_pipeline.h"
+
+static void quote_name(struct buf *sql, const char *name)
+{
+	buf_addc(sql, '"');
+	for (; *name != '\0'; name++) {
+		if (*name == '"')
+			buf_addc(sql, '"');
+		buf_addc(sql, *name);
+	}
+	buf_addc(sql, '"');
+}
+
+/* standard_conforming_strings is on: a backslash is a backslash. */
+static void quote_literal(struct buf *sql, const char *text)
+{
+	buf_addc(sql, '\'');
+	for (; *text != '\0'; text++) {
+		if (*text == '\'')
+			buf_addc(sql, '\'');
+		buf_addc(sql, *text);
+	}
+	buf_addc(sql, '\'');
+}
+
+/* --- the batch's statement ------------------------------------------------------------------------------------- */
+
+static void next_param(struct buf *sql, unsigned *param, const char *type)
+{
+	buf_printf(sql, "%s$%u::%s", *param > 1 && sql->base[sql->len - 1] != '(' ? ", " : "", *param, type);
+	++*param;
+}
+
+static void changes_cte(const struct extension *extension, const struct columns *columns, unsigned *param, struct buf *sql)
+{
+	buf_adds(sql, "WITH t AS MATERIALIZED (\n  SELECT * FROM unnest(");
+	next_param(sql, param, "text[]");
+	for (unsigned k = 0; k < extension->unique_count; k++)
+		next_param(sql, param, pg_type_array((int)extension->attributes[extension->unique[k]].type));
+	next_param(sql, param, "int4[]");
+	next_param(sql, param, "int8[]");
+	next_param(sql, param, "uuid[]");
+	next_param(sql, param, "uuid[]");
+	for (unsigned m = 0; m < columns_masks(columns); m++)
+		next_param(sql, param, "int8[]");
+	for (unsigned a = 0; a < extension->attribute_count; a++)
+		if (columns_has(columns, a))
+			next_param(sql, param, pg_type_array((int)extension->attributes[a].type));
+	buf_adds(sql, ")\n  WITH ORDINALITY AS t (customer_id");
+	for (unsigned k = 0; k < extension->unique_count; k++)
+		buf_printf(sql, ", k%u", k);
+	buf_adds(sql, ", position_id, message_offset, id, content");
+	for (unsigned m = 0; m < columns_masks(columns); m++)
+		buf_printf(sql, ", m%u", m);
+	for (unsigned a = 0; a < extension->attribute_count; a++)
+		if (columns_has(columns, a))
+			buf_printf(sql, ", v%u", a);
+	buf_adds(sql, ", i)\n)");
+}
+
+static void folded_cte(unsigned *param, struct buf *sql)
+{
+	buf_adds(sql, ", x AS MATERIALIZED (\n  SELECT * FROM unnest(");
+	next_param(sql, param, "int8[]");
+	next_param(sql, param, "text[]");
+	next_param(sql, param, "int4[]");
+	next_param(sql, param, "int8[]");
+	next_param(sql, param, "uuid[]");
+	next_param(sql, param, "uuid[]");
+	buf_adds(sql, ")\n  AS x (i, customer_id, position_id, message_offset, id, content)\n)");
+}
+
+static void assignments(const struct extension *extension, const struct columns *columns, struct buf *sql)
+{
+	unsigned flag = 0;
+
+	for (unsigned a = 0; a < extension->attribute_count; a++) {
+		if (!columns_has(columns, a))
+			continue;
+		buf_adds(sql, flag ? ",\n      " : "");
+		quote_name(sql, extension->attributes[a].column);
+		buf_printf(sql, " = CASE WHEN t.m%u & %llu <> 0 THEN t.v%u ELSE e.", flag / MASK_BITS,
+			   1ULL << (flag % MASK_BITS), a);
+		quote_name(sql, extension->attributes[a].column);
+		buf_adds(sql, " END");
+		flag++;
+	}
+}
+
+static void same_record(const struct extension *extension, struct buf *sql)
+{
+	buf_adds(sql, "e.customer_id = t.customer_id");
+	for (unsigned k = 0; k < extension->unique_count; k++) {
+		buf_adds(sql, " AND e.");
+		quote_name(sql, extension->attributes[extension->unique[k]].column);
+		buf_printf(sql, " = t.k%u", k);
+	}
+}
+
+static void any_flag(const struct columns *columns, struct buf *sql)
+{
+	buf_adds(sql, " AND (");
+	for (unsigned m = 0; m < columns_masks(columns); m++)
+		buf_printf(sql, "%st.m%u", m ? " | " : "", m);
+	buf_addc(sql, ')');
+}
+
+static void found_ctes(const struct extension *extension, const struct columns *columns, struct buf *sql)
+{
+	if (columns_count(columns) > 0) {
+		buf_adds(sql, ", hit AS (\n  UPDATE ");
+		quote_name(sql, extension->table);
+		buf_adds(sql, " AS e\n  SET ");
+		assignments(extension, columns, sql);
+		buf_adds(sql, "\n  FROM t WHERE ");
+		same_record(extension, sql);
+		any_flag(columns, sql);
+		buf_adds(sql, " <> 0\n  RETURNING t.i, t.position_id, t.id, t.content\n)");
+	}
+	buf_adds(sql, ", seen AS (\n  SELECT t.i, t.position_id, t.id, t.content FROM t JOIN ");
+	quote_name(sql, extension->table);
+	buf_adds(sql, " AS e ON ");
+	same_record(extension, sql);
+	any_flag(columns, sql);
+	buf_adds(sql, " = 0\n), found AS MATERIALIZED (\n  ");
+	if (columns_count(columns) > 0)
+		buf_adds(sql, "SELECT * FROM hit UNION ALL ");
+	buf_adds(sql, "SELECT * FROM seen\n)");
+}
+
+void compose_update(const struct extension *extension, const struct columns *columns, struct buf *sql)
+{
+	unsigned param = 2;
+
+	changes_cte(extension, columns, &param, sql);
+	folded_cte(&param, sql);
+	found_ctes(extension, columns, sql);
+	buf_adds(sql, ", ids AS (\n"
+		      "  INSERT INTO command_id (position_id, generation, id, content)\n"
+		      "  SELECT position_id, $1::int4, id, content FROM found\n"
+		      "  UNION ALL\n"
+		      "  SELECT position_id, $1::int4, id, content FROM x WHERE (i IN (SELECT i FROM found)) IS TRUE\n"
+		      "), miss AS (\n"
+		      "  SELECT position_id, message_offset, customer_id FROM t WHERE i NOT IN (SELECT i FROM found)\n"
+		      "  UNION ALL\n"
+		      "  SELECT position_id, message_offset, customer_id FROM x WHERE i NOT IN (SELECT i FROM found)\n"
+		      ")\n"
+		      "INSERT INTO refusal (position_id, message_offset, code)\n");
+	buf_printf(sql,
+		   "SELECT position_id, message_offset,\n"
+		   "       CASE WHEN EXISTS (SELECT FROM profile p WHERE p.customer_id = miss.customer_id) THEN %d ELSE %d END\n"
+		   "FROM miss\n"
+		   "RETURNING position_id, message_offset, code",
+		   OUTCOME_RECORD_NOT_FOUND, OUTCOME_CUSTOMER_NOT_FOUND);
+}
+
+unsigned compose_update_params(const struct extension *extension, const struct columns *columns)
+{
+	enum { GENERATION = 1, CUSTOMER = 1, COMMAND = 4, FOLDED = 6 };
+	return GENERATION + CUSTOMER + extension->unique_count + COMMAND + columns_masks(columns) +
+	       columns_count(columns) + FOLDED;
+}
+
+/* --- tables ------------------------------------------------------------------------------------------------------ */
+
+static const char *const column_types[ATTRIBUTE_TYPE_COUNT] = {
+	[TYPE_STRING] = "text",		[TYPE_INTEGER] = "integer",	 [TYPE_LONG] = "bigint",
+	[TYPE_DOUBLE] = "double precision", [TYPE_DATE] = "date",		 [TYPE_DATETIME] = "timestamptz",
+	[TYPE_CURRENCY] = "numeric(19,4)",	[TYPE_BOOLEAN] = "boolean",
+};
+
+static void column_type(const struct attribute *attribute, struct buf *sql)
+{
+	if (attribute->type == TYPE_STRING && attribute->length > 0)
+		buf_printf(sql, "varchar(%d)", attribute->length);
+	else
+		buf_adds(sql, column_types[attribute->type]);
+}
+
+static void column_definition(const struct attribute *attribute, struct buf *sql)
+{
+	quote_name(sql, attribute->column);
+	buf_addc(sql, ' ');
+	column_type(attribute, sql);
+	if (attribute->type == TYPE_STRING)
+		buf_adds(sql, " COLLATE \"C\"");
+	if (attribute->mandatory)
+		buf_adds(sql, " NOT NULL");
+	if (attribute->default_value != NULL) {
+		buf_adds(sql, " DEFAULT ");
+		quote_literal(sql, attribute->default_value);
+	}
+}
+
+void compose_create_table(const struct extension *extension, struct buf *sql)
+{
+	buf_adds(sql, "CREATE TABLE ");
+	quote_name(sql, extension->table);
+	buf_adds(sql, " (\n  customer_id varchar(16) COLLATE \"C\" NOT NULL\n"
+		      "    REFERENCES profile ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED");
+	for (unsigned a = 0; a < extension->attribute_count; a++) {
+		buf_adds(sql, ",\n  ");
+		column_definition(&extension->attributes[a], sql);
+	}
+	buf_adds(sql, ",\n  PRIMARY KEY (customer_id");
+	for (unsigned k = 0; k < extension->unique_count; k++) {
+		buf_adds(sql, ", ");
+		quote_name(sql, extension->attributes[extension->unique[k]].column);
+	}
+	buf_adds(sql, ")\n) WITH (fillfactor = 85)"); /* room for HOT updates */
+}
+
+static void alter_table(const struct extension *extension, struct buf *sql)
+{
+	buf_adds(sql, "ALTER TABLE ");
+	quote_name(sql, extension->table);
+}
+
+void compose_add_column(const struct extension *extension, const struct attribute *attribute, struct buf *sql)
+{
+	alter_table(extension, sql);
+	buf_adds(sql, " ADD COLUMN ");
+	column_definition(attribute, sql);
+	buf_adds(sql, ";\n");
+}
+
+static void alter_column(const struct extension *extension, const struct attribute *attribute, struct buf *sql)
+{
+	alter_table(extension, sql);
+	buf_adds(sql, " ALTER COLUMN ");
+	quote_name(sql, attribute->column);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+void compose_alter_column(const struct extension *extension, const struct attribute *was, const struct attribute *is,
+			  struct buf *sql)
+{
+	if (was->length != is->length) {
+		alter_column(extension, is, sql);
+		buf_adds(sql, " TYPE ");
+		column_type(is, sql);
+		buf_adds(sql, ";\n");
+	}
+	if (was->mandatory && !is->mandatory) {
+		alter_column(extension, is, sql);
+		buf_adds(sql, " DROP NOT NULL;\n");
+	}
+	if (!same_text(was->default_value, is->default_value)) {
+		alter_column(extension, is, sql);
+		if (is->default_value != NULL) {
+			buf_adds(sql, " SET DEFAULT ");
+			quote_literal(sql, is->default_value);
+		} else {
+			buf_adds(sql, " DROP DEFAULT");
+		}
+		buf_adds(sql, ";\n");
+	}
+}
+
+/* --- load ---------------------------------------------------------------------------------------------------------- */
+
+void compose_load_table(const struct extension *extension, struct buf *sql)
+{
+	buf_adds(sql, "CREATE TEMPORARY TABLE loading ON COMMIT DROP AS SELECT 0::int8 AS line, * FROM ");
+	quote_name(sql, extension->table);
+	buf_adds(sql, " WITH NO DATA");
+}
+
+static void name_list(const struct extension *extension, const uint16_t *attributes, size_t count, const char *first,
+		      struct buf *sql)
+{
+	buf_adds(sql, first);
+	for (size_t i = 0; i < count; i++) {
+		buf_adds(sql, ", ");
+		quote_name(sql, extension->attributes[attributes[i]].column);
+	}
+}
+
+void compose_load_copy(const struct extension *extension, const uint16_t *attributes, size_t count, struct buf *sql)
+{
+	buf_adds(sql, "COPY pg_temp.loading (");
+	name_list(extension, attributes, count, "line, customer_id", sql);
+	buf_adds(sql, ") FROM STDIN");
+}
+
+static void key_list(const struct extension *extension, struct buf *sql)
+{
+	name_list(extension, extension->unique, extension->unique_count, "customer_id", sql);
+}
+
+void compose_load_merge(const struct extension *extension, const uint16_t *attributes, size_t count, struct buf *sql)
+{
+	bool any = false;
+
+	buf_adds(sql, "INSERT INTO profile (customer_id) SELECT DISTINCT customer_id FROM pg_temp.loading"
+		      " ORDER BY customer_id ON CONFLICT DO NOTHING;\nINSERT INTO ");
+	quote_name(sql, extension->table);
+	buf_adds(sql, " (");
+	name_list(extension, attributes, count, "customer_id", sql);
+	buf_adds(sql, ")\nSELECT ");
+	name_list(extension, attributes, count, "customer_id", sql);
+	buf_adds(sql, " FROM pg_temp.loading ORDER BY ");
+	key_list(extension, sql);
+	buf_adds(sql, "\nON CONFLICT (");
+	key_list(extension, sql);
+	buf_adds(sql, ") DO ");
+	for (size_t i = 0; i < count; i++) {
+		const struct attribute *attribute = &extension->attributes[attributes[i]];
+		if (attribute->unique)
+			continue;
+		buf_adds(sql, any ? ", " : "UPDATE SET ");
+		quote_name(sql, attribute->column);
+		buf_adds(sql, " = excluded.");
+		quote_name(sql, attribute->column);
+		any = true;
+	}
+	buf_adds(sql, any ? "" : "NOTHING");
+}

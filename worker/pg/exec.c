@@ -1,0 +1,195 @@
+/* The pipeline: prepared statements by the dozen in one round trip, over a non-blocking socket.
+ *
+ * In blocking mode libpq can deadlock with the server: both sides wait for the other to read. Here writing and reading
+ * take turns by poll(). After the first failure the server skips everything up to the Sync, so the first failed result
+ * belongs to the statement at fault. */
+#include "internal.h"
+
+#include "byunique/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool enter_pipeline(struct pg *pg)
+{
+	return PQpipelineStatus(pg->conn) != PQ_PIPELINE_OFF ||
+	       (PQsetnonblocking(pg->conn, 1) == 0 && PQenterPipelineMode(pg->conn));
+}
+
+static void leave_pipeline(struct pg *pg)
+{
+	if (pg->conn != NULL && PQstatus(pg->conn) == CONNECTION_OK) {
+		PQexitPipelineMode(pg->conn);
+		PQsetnonblocking(pg->conn, 0);
+	}
+	pg->queued = 0;
+}
+
+static void remember(struct pg *pg, struct pg_statement *statement, bool is_prepare)
+{
+	ASSERT(pg->queued < PG_PIPELINE_MAX);
+	pg->queued_statement[pg->queued] = statement;
+	pg->queued_prepare[pg->queued++] = is_prepare;
+}
+
+static void prepare(struct pg *pg, struct pg_statement *statement)
+{
+	if (statement->prepared_epoch == pg->epoch)
+		return;
+	snprintf(statement->name, sizeof(statement->name), "s%u", ++pg->statements);
+	if (!PQsendPrepare(pg->conn, statement->name, statement->sql, 0, NULL))
+		pg->send_failed = true;
+	remember(pg, statement, true);
+	statement->prepared_epoch = pg->epoch;
+}
+
+void pg_statement_release(struct pg *pg, struct pg_statement *statement)
+{
+	if (statement->prepared_epoch == pg->epoch && PQstatus(pg->conn) == CONNECTION_OK) {
+		char sql[48];
+		snprintf(sql, sizeof(sql), "DEALLOCATE %s", statement->name);
+		PQclear(PQexec(pg->conn, sql));
+	}
+	statement->prepared_epoch = 0;
+}
+
+void pg_pipeline_add(struct pg *pg, struct pg_statement *statement, const struct pg_param *params, int param_count)
+{
+	enum { PARAMS_MAX = 2048 };
+	const char *values[PARAMS_MAX];
+	int lengths[PARAMS_MAX], formats[PARAMS_MAX];
+
+	ASSERT(param_count <= PARAMS_MAX);
+	if (pg->send_failed || !enter_pipeline(pg)) {
+		pg->send_failed = true;
+		return;
+	}
+	prepare(pg, statement);
+	for (int i = 0; i < param_count; i++) {
+		values[i] = params[i].data;
+		lengths[i] = (int)params[i].len;
+		formats[i] = 1;
+	}
+	if (!PQsendQueryPrepared(pg->conn, statement->name, param_count, values, lengths, formats, 1))
+		pg->send_failed = true;
+	remember(pg, statement, false);
+}
+
+static bool connection_lost(struct pg *pg, struct err *err)
+{
+	pg->send_failed = true;
+	return pg_connection_error(pg->conn, "the connection to PostgreSQL was lost", err);
+}
+
+/* Write what is buffered and read until libpq has a whole result. */
+static bool wait_for_result(struct pg *pg, int64_t deadline_ms, struct err *err)
+{
+	int unsent = PQflush(pg->conn);
+
+	while (unsent != 0 || PQisBusy(pg->conn)) {
+		struct pollfd fd = {.fd = PQsocket(pg->conn), .events = (short)(POLLIN | (unsent > 0 ? POLLOUT : 0))};
+		int64_t left_ms = deadline_ms - clock_mono_ms();
+		if (unsent < 0 || fd.fd < 0)
+			return connection_lost(pg, err);
+		if (left_ms <= 0) {
+			pg->send_failed = true;
+			err_set(err, VERDICT_RECONNECT, "", "PostgreSQL did not answer in time");
+			return err_detail(err, "waited %d s", PG_DEADLINE_MS / 1000);
+		}
+		if (poll(&fd, 1, (int)left_ms) < 0 && errno != EINTR)
+			return connection_lost(pg, err);
+		if ((fd.revents & ~POLLOUT) && !PQconsumeInput(pg->conn))
+			return connection_lost(pg, err);
+		unsent = PQflush(pg->conn);
+	}
+	return true;
+}
+
+static bool is_failure(const PGresult *result)
+{
+	ExecStatusType status = PQresultStatus(result);
+	return status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK;
+}
+
+/* COMMIT of a failed transaction succeeds, and says ROLLBACK. */
+static bool is_silent_rollback(const struct pg_statement *statement, const PGresult *result)
+{
+	return strncmp(statement->sql, "COMMIT", 6) == 0 && strcmp(PQcmdStatus((PGresult *)(uintptr_t)result), "COMMIT") != 0;
+}
+
+/* One result: hand it out, or keep the first failure. */
+static void sort_in(struct pg *pg, int index, PGresult *result, struct pg_rows **results, int *given, bool *failed,
+		    struct err *err)
+{
+	struct pg_statement *statement = pg->queued_statement[index];
+
+	if (is_failure(result)) {
+		if (!*failed && PQresultStatus(result) != PGRES_PIPELINE_ABORTED)
+			pg_result_error(result, "a statement of the batch", err);
+		else if (!*failed)
+			err_set(err, VERDICT_RETRY, "", "the pipeline was aborted");
+		*failed = true;
+		if (pg->queued_prepare[index])
+			statement->prepared_epoch = 0;
+	} else if (!*failed && is_silent_rollback(statement, result)) {
+		*failed = !err_set(err, VERDICT_RETRY, "", "PostgreSQL rolled the transaction back at COMMIT");
+	}
+	if (pg->queued_prepare[index] || *failed || results == NULL)
+		PQclear(result);
+	else
+		results[(*given)++] = pg_rows_new(result);
+}
+
+/* Every queued statement gives one result and a NULL; the Sync gives PGRES_PIPELINE_SYNC. */
+static bool collect(struct pg *pg, struct pg_rows **results, int *given, bool *failed, struct err *err)
+{
+	int64_t deadline_ms = clock_mono_ms() + PG_DEADLINE_MS;
+
+	for (int index = 0; index <= pg->queued;) {
+		if (!wait_for_result(pg, deadline_ms, err))
+			return false;
+		PGresult *result = PQgetResult(pg->conn);
+		if (result == NULL) {
+			if (PQstatus(pg->conn) != CONNECTION_OK)
+				return connection_lost(pg, err);
+			continue;
+		}
+		if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+			PQclear(result);
+			return true;
+		}
+		if (index == pg->queued || PQstatus(pg->conn) != CONNECTION_OK) {
+			/* Nobody's: the server ends the session, and says why (57P01 …). */
+			bool told = is_failure(result) && !pg_result_error(result, "the session", err);
+			PQclear(result);
+			if (told && err->verdict == VERDICT_BISECT)
+				err->verdict = VERDICT_RECONNECT;
+			pg->send_failed = true;
+			return told ? false : connection_lost(pg, err);
+		}
+		sort_in(pg, index++, result, results, given, failed, err);
+	}
+	return connection_lost(pg, err);
+}
+
+bool pg_pipeline_run(struct pg *pg, struct pg_rows **results, struct err *err)
+{
+	int given = 0;
+	bool failed = false;
+
+	if (pg->send_failed || !PQpipelineSync(pg->conn)) {
+		leave_pipeline(pg);
+		return connection_lost(pg, err);
+	}
+	bool ok = collect(pg, results, &given, &failed, err);
+	leave_pipeline(pg);
+	if (ok && !failed)
+		return true;
+	while (given > 0)
+		pg_rows_free(results[--given]);
+	if (ok)
+		pg_rollback(pg); /* at once, so that its locks are gone */
+	return false;
+}

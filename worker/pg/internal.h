@@ -1,0 +1,38 @@
+/* Shared by the files of pg/ only. */
+#ifndef BYUNIQUE_PG_INTERNAL_H
+#define BYUNIQUE_PG_INTERNAL_H
+
+#include "byunique/pg_pipeline.h"
+
+#include <libpq-fe.h>
+
+struct pg {
+	PGconn *conn;
+	char *conninfo;
+	char *schema;
+	char *application;
+	bool is_worker;	      /* sql/session.sql applies */
+	uint64_t epoch;	      /* counts connections; tells where a statement is prepared */
+	unsigned statements;  /* names given */
+	int queued;	      /* results to expect in the pipeline: preparations and statements */
+	bool queued_prepare[PG_PIPELINE_MAX];
+	struct pg_statement *queued_statement[PG_PIPELINE_MAX];
+	bool send_failed; /* an enqueue failed: the connection is gone */
+};
+
+struct pg_rows {
+	PGresult *result;
+};
+
+/* Verdict, SQLSTATE, message and hint of a failed result; `context` says what was being done. Returns false. The
+ * server's DETAIL and CONTEXT may quote attribute values and are left out. */
+bool pg_result_error(const PGresult *result, const char *context, struct err *err);
+/* The same for a connection that failed. */
+bool pg_connection_error(const PGconn *conn, const char *context, struct err *err);
+
+enum verdict pg_verdict(const char *sqlstate);
+
+/* A result as rows: takes it over. */
+struct pg_rows *pg_rows_new(PGresult *result);
+
+#endif

@@ -1,0 +1,221 @@
+/* Claiming locks the rows first: a batch of the last owner that is still under way commits before it, or fails at the
+ * fence after it. */
+#include "byunique/position.h"
+
+#include "byunique/pg_pipeline.h"
+#include "sql/statements.h"
+
+#include <endian.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct pg_param text_param(const char *text)
+{
+	return (struct pg_param){text, strlen(text)};
+}
+
+static struct pg_param int4_array(struct buf *array, const int32_t *values, uint32_t count)
+{
+	pg_array_begin(array, PG_INT4);
+	for (uint32_t i = 0; i < count; i++)
+		pg_array_int4(array, values[i]);
+	return pg_array_param(array);
+}
+
+static struct pg_param int8_array(struct buf *array, const int64_t *values, uint32_t count)
+{
+	pg_array_begin(array, PG_INT8);
+	for (uint32_t i = 0; i < count; i++)
+		pg_array_int8(array, values[i]);
+	return pg_array_param(array);
+}
+
+static void read_row(const struct pg_rows *rows, int row, struct arena *arena, struct position *position)
+{
+	position->known = true;
+	position->id = (int32_t)pg_rows_int(rows, row, 1);
+	position->next_offset = pg_rows_int(rows, row, 2);
+	position->last_offset = pg_rows_int(rows, row, 3);
+	position->last_hash = (uint64_t)pg_rows_int(rows, row, 4);
+	position->published_offset = pg_rows_int(rows, row, 5);
+	position->cluster_id = arena_copy(arena, pg_rows_bytes(rows, row, 6));
+	position->group_id = arena_copy(arena, pg_rows_bytes(rows, row, 7));
+}
+
+bool position_read(struct pg *pg, const char *topic, const int32_t *partitions, uint32_t count, struct arena *arena,
+		   struct position *positions, struct err *err)
+{
+	struct pg_statement begin = {.sql = sql_begin}, select = {.sql = sql_positions};
+	struct buf numbers = BUF_EMPTY;
+	struct pg_rows *answers[2];
+	struct pg_param params[] = {text_param(topic), int4_array(&numbers, partitions, count)};
+
+	pg_pipeline_add(pg, &begin, NULL, 0);
+	pg_pipeline_add(pg, &select, params, 2);
+	buf_release(&numbers);
+	if (!pg_pipeline_run(pg, answers, err))
+		return false;
+	for (uint32_t i = 0; i < count; i++) {
+		positions[i] = (struct position){.partition = partitions[i]};
+		for (int row = 0; row < pg_rows_count(answers[1]); row++)
+			if (pg_rows_int(answers[1], row, 0) == partitions[i])
+				read_row(answers[1], row, arena, &positions[i]);
+	}
+	pg_rows_free(answers[0]);
+	pg_rows_free(answers[1]);
+	pg_statement_release(pg, &begin);
+	pg_statement_release(pg, &select);
+	return true;
+}
+
+bool position_claim(struct pg *pg, const char *topic, const int32_t *partitions, const int64_t *next_offsets,
+		    uint32_t count, const uint8_t token[16], const char *cluster_id, const char *group_id, int32_t *ids,
+		    struct err *err)
+{
+	struct pg_statement claim = {.sql = sql_claim_positions}, commit = {.sql = sql_commit};
+	struct buf numbers = BUF_EMPTY, offsets = BUF_EMPTY;
+	struct pg_rows *answers[2];
+	struct pg_param params[] = {text_param(topic),
+				    int4_array(&numbers, partitions, count),
+				    int8_array(&offsets, next_offsets, count),
+				    {token, 16},
+				    text_param(cluster_id),
+				    text_param(group_id)};
+
+	pg_pipeline_add(pg, &claim, params, 6);
+	pg_pipeline_add(pg, &commit, NULL, 0);
+	buf_release(&numbers);
+	buf_release(&offsets);
+	if (!pg_pipeline_run(pg, answers, err))
+		return false;
+	for (int row = 0; row < pg_rows_count(answers[0]); row++)
+		for (uint32_t i = 0; i < count; i++)
+			if (pg_rows_int(answers[0], row, 0) == partitions[i])
+				ids[i] = (int32_t)pg_rows_int(answers[0], row, 1);
+	pg_rows_free(answers[0]);
+	pg_rows_free(answers[1]);
+	pg_statement_release(pg, &claim);
+	pg_statement_release(pg, &commit);
+	return true;
+}
+
+/* One statement by itself. */
+static bool run_one(struct pg *pg, const char *sql, const struct pg_param *params, int count, struct pg_rows **rows,
+		    struct err *err)
+{
+	struct pg_statement statement = {.sql = sql};
+	pg_pipeline_add(pg, &statement, params, count);
+	bool ok = pg_pipeline_run(pg, rows, err);
+	pg_statement_release(pg, &statement);
+	return ok;
+}
+
+bool position_publish(struct pg *pg, const int32_t *ids, const int64_t *published, uint32_t count,
+		      const uint8_t token[16], struct err *err)
+{
+	struct buf numbers = BUF_EMPTY, offsets = BUF_EMPTY;
+	struct pg_param params[] = {int4_array(&numbers, ids, count), int8_array(&offsets, published, count), {token, 16}};
+	bool ok = run_one(pg, sql_store_published, params, 3, NULL, err);
+	buf_release(&numbers);
+	buf_release(&offsets);
+	return ok;
+}
+
+bool retention_expire_outcomes(struct pg *pg, const int32_t *ids, uint32_t count, int64_t older_than_ms, int64_t *deleted,
+			       struct err *err)
+{
+	struct buf numbers = BUF_EMPTY;
+	struct pg_rows *rows = NULL;
+	uint64_t bound = htobe64((uint64_t)older_than_ms);
+	struct pg_param params[] = {int4_array(&numbers, ids, count), {&bound, sizeof(bound)}};
+	bool ok = run_one(pg, sql_expire_outcomes, params, 2, &rows, err);
+	if (ok)
+		*deleted = pg_rows_affected(rows);
+	pg_rows_free(rows);
+	buf_release(&numbers);
+	return ok;
+}
+
+/* {NAME} in a script's text, which can't take parameters as it is a DO block. */
+static char *fill_in(const char *script, const char *name, int64_t value)
+{
+	const char *at;
+	struct buf text = BUF_EMPTY;
+
+	for (; (at = strstr(script, name)) != NULL; script = at + strlen(name)) {
+		buf_add(&text, script, (size_t)(at - script));
+		buf_printf(&text, "%" PRId64, value);
+	}
+	buf_adds(&text, script);
+	return text.base;
+}
+
+static bool rotate(struct pg *pg, int64_t length_ms, int64_t retention_ms, struct err *err)
+{
+	char *with_length = fill_in(sql_rotate_ids, "{LENGTH_MS}", length_ms);
+	char *script = fill_in(with_length, "{RETENTION_MS}", retention_ms);
+	bool ok = pg_script(pg, "BEGIN", err) && pg_script(pg, sql_lock_catalogue_exclusive, err) &&
+		  pg_script(pg, script, err) && pg_script(pg, "COMMIT", err);
+	if (!ok)
+		pg_rollback(pg);
+	free(with_length);
+	free(script);
+	return ok;
+}
+
+/* Two generations make up the retention, so at most half of it is kept beyond what is promised. */
+bool retention_rotate_ids(struct pg *pg, int64_t retention_ms, bool *rotated, struct err *err)
+{
+	enum { GENERATIONS = 2 };
+	char length[24], retention[24];
+	const char *params[] = {length, retention};
+	struct pg_rows *rows = NULL;
+
+	*rotated = false;
+	snprintf(length, sizeof(length), "%" PRId64, retention_ms / GENERATIONS);
+	snprintf(retention, sizeof(retention), "%" PRId64, retention_ms);
+	if (!pg_query(pg, sql_id_generations, params, 2, &rows, err))
+		return false;
+	*rotated = pg_rows_int(rows, 0, 0) != 0;
+	pg_rows_free(rows);
+	return !*rotated || rotate(pg, retention_ms / GENERATIONS, retention_ms, err);
+}
+
+bool slot_take(struct pg *pg, const char *group_id, struct slot *slot, struct err *err)
+{
+	struct pg_rows *installation = NULL, *rows = NULL;
+	const char *params[] = {group_id};
+	bool ok = pg_query(pg, sql_installation, NULL, 0, &installation, err) && pg_query(pg, sql_slot, params, 1, &rows, err);
+
+	if (ok && pg_rows_count(rows) == 0)
+		ok = err_set(err, VERDICT_STOP, "", "10,000 workers of this group are running already");
+	if (ok) {
+		slot->number = (int32_t)pg_rows_int(rows, 0, 0);
+		slot->transactional_id = xasprintf("byunique-%s-%.12s-%d", group_id,
+						   pg_rows_get(installation, 0, 0).base, slot->number);
+	}
+	pg_rows_free(installation);
+	pg_rows_free(rows);
+	return ok;
+}
+
+bool slot_keep(struct pg *pg, const char *group_id, const struct slot *slot, bool *kept, struct err *err)
+{
+	char number[12];
+	const char *params[] = {group_id, number};
+	struct pg_rows *rows = NULL;
+
+	snprintf(number, sizeof(number), "%d", slot->number);
+	if (!pg_query(pg, sql_take_slot, params, 2, &rows, err))
+		return false;
+	*kept = pg_rows_int(rows, 0, 0) != 0;
+	pg_rows_free(rows);
+	return true;
+}
+
+void slot_release(struct slot *slot)
+{
+	free(slot->transactional_id);
+	slot->transactional_id = NULL;
+}

@@ -1,0 +1,1 @@
+SELECT replace(id::text, '-', '') FROM installation

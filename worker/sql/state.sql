@@ -1,0 +1,1 @@
+SELECT catalogue_version, id_generation FROM state

@@ -1,0 +1,37 @@
+/* Fixed SQL: what each file does stands in its first line. */
+#ifndef BYUNIQUE_SQL_STATEMENTS_H
+#define BYUNIQUE_SQL_STATEMENTS_H
+
+#define SQL_FILES(X)                                                                                                   \
+	X(session)                                                                                                     \
+	X(begin)                                                                                                       \
+	X(commit)                                                                                                      \
+	X(lock_catalogue)                                                                                              \
+	X(lock_catalogue_exclusive)                                                                                    \
+	X(fence)                                                                                                       \
+	X(state)                                                                                                       \
+	X(recall_outcomes)                                                                                             \
+	X(recall_refusals)                                                                                             \
+	X(known_ids)                                                                                                   \
+	X(store_refusals)                                                                                              \
+	X(store_repeats)                                                                                               \
+	X(store_outcomes)                                                                                              \
+	X(move_positions)                                                                                              \
+	X(store_published)                                                                                             \
+	X(positions)                                                                                                   \
+	X(claim_positions)                                                                                             \
+	X(expire_outcomes)                                                                                             \
+	X(id_generations)                                                                                              \
+	X(rotate_ids)                                                                                                  \
+	X(slot)                                                                                                        \
+	X(take_slot)                                                                                                   \
+	X(installation)
+
+#define X(name) extern const char sql_##name[];
+SQL_FILES(X)
+#undef X
+
+extern const char sql_migration_1[];
+extern const char example_phone[]; /* schemas/examples/phone.json */
+
+#endif

@@ -1,0 +1,3 @@
+INSERT INTO outcome (position_id, first_offset, last_offset, processed_at_ms, encoding, entries)
+SELECT x.position_id, x.first_offset, x.last_offset, $5::int8, $6::int2, x.entries
+FROM unnest($1::int4[], $2::int8[], $3::int8[], $4::bytea[]) AS x (position_id, first_offset, last_offset, entries)
