@@ -9,6 +9,23 @@
 
 #include "byunique/avro.h"
 #include "byunique/batch.h"
+#include "byunique/columns.h"
+#include "byunique/consumer.h"
+#include "byunique/pg_pipeline.h"
+#include "byunique/producer.h"
+
+/* fetch: messages into a batch. Waits up to wait_ms for the first one; then takes what is there, until the batch is full
+ * or, once `wanted` says that the next stage has nothing to do, until nothing more is at hand. A topic that is quiet thus
+ * waits for nothing, and a busy one fills its batches by itself. */
+struct fetch_limits {
+	uint32_t max_commands;
+	size_t max_bytes;
+	int wait_ms;
+	bool (*wanted)(void *context);
+	void *context;
+};
+bool fetch_batch(struct consumer *consumer, struct assignment *assignment, const struct fetch_limits *limits,
+		 struct batch *batch, struct err *err) BYU_MUST_CHECK;
 
 /* decode: raw values → commands, ids and content hashes. Undecodable → OUTCOME_MALFORMED_MESSAGE; no UUID →
  * OUTCOME_INVALID_COMMAND_ID. False when a writer's schema can't be had now (VERDICT_RETRY). */
@@ -20,5 +37,70 @@ bool decode_batch(struct batch *batch, struct schemas *schemas, struct err *err)
 void validate_batch(struct batch *batch, struct catalogue *catalogue);
 /* The same for one message; the outcome code is OUTCOME_NONE when nothing is wrong. */
 void validate_message(struct message *message, const struct catalogue *catalogue, struct arena *arena);
+
+/* Messages begin to end - 1 of a batch: what goes through one PostgreSQL transaction. The whole batch at first; smaller
+ * when a message has to be told apart from the others. */
+struct span {
+	struct batch *batch;
+	uint32_t begin, end;
+};
+
+/* What recall and apply keep between batches: connection, prepared statements, buffers. One thread uses it. */
+struct store;
+struct store *store_new(struct pg *pg); /* borrows the connection */
+void store_free(struct store *store);
+struct pg *store_pg(struct store *store);
+
+/* recall: opens the transaction. Locks the catalogue and the position rows, checks the fence (VERDICT_REJOIN when another
+ * worker has these partitions), finds what was processed before (state REPEATED, with the stored answer) and which
+ * ids took effect before. Messages change only from here on, and are reset by calling it again.
+ * *catalogue_version is what holds until the transaction ends: if it is not the batch's, load the catalogue in this
+ * transaction, validate again, and go on. VERDICT_REFUSE: the topic is not the one that was processed. */
+bool recall_span(struct store *store, const struct span *span, int64_t *catalogue_version, struct err *err)
+	BYU_MUST_CHECK;
+
+/* One net change of one record: the commands of a span that meet it, folded in their order. */
+struct change {
+	uint32_t message;   /* the first command's index in the batch */
+	struct cell *cells; /* what is to be stored in the end, sorted by attribute */
+	uint32_t cell_count;
+};
+
+/* A further command folded into a change. */
+struct folded {
+	uint32_t change; /* index in the group */
+	uint32_t message;
+};
+
+/* The changes of one extension, sorted by key, so that two workers lock records in the same order. */
+struct group {
+	const struct extension *extension;
+	struct change *changes;
+	uint32_t change_count;
+	struct folded *folded;
+	uint32_t folded_count;
+	struct columns columns; /* attributes stored by any of them */
+};
+
+struct plan {
+	struct group *groups;
+	uint32_t group_count;
+	uint32_t planned; /* commands in all groups */
+};
+
+/* plan: what is new and not refused, as conflict-free changes. Pure; in the batch's arena. An id that comes twice with the
+ * same content: the later message gets same_as. With other content: span->end is moved before it, the rest of the batch
+ * makes a span of its own. */
+void plan_span(struct span *span, struct plan *plan);
+
+/* apply: stores changes, ids, outcomes and positions, commits; then every message of the span has its answer. On error the
+ * transaction is rolled back, except that the fate of a COMMIT without answer is open (recall finds out). */
+bool apply_span(struct store *store, const struct span *span, const struct plan *plan, struct err *err) BYU_MUST_CHECK;
+
+/* answer: the bytes of every message's result, in the batch's arena. */
+void answer_batch(struct batch *batch, const char *commands_topic, struct schemas *schemas);
+
+/* commit: results, dead letters and the group's offsets of these batches, in order, in one Kafka transaction. */
+bool commit_batches(struct producer *producer, struct batch *batches, struct err *err) BYU_MUST_CHECK;
 
 #endif

@@ -1,0 +1,33 @@
+/* The worker's transactional producer. One thread uses it.
+ *
+ * Any failure means: close it, leave the group, start afresh (VERDICT_REJOIN), unless it is one that can't pass by
+ * itself (VERDICT_STOP). A new producer with the same transactional id ends what the old one left open. */
+#ifndef BYUNIQUE_PRODUCER_H
+#define BYUNIQUE_PRODUCER_H
+
+#include "byunique/batch.h"
+#include "byunique/config.h"
+
+struct producer;
+
+bool producer_open(struct producer **producer, const struct config *config, const char *transactional_id,
+		   struct err *err) BYU_MUST_CHECK;
+void producer_close(struct producer *producer); /* NULL is fine; an open transaction is left to the successor */
+
+bool producer_begin(struct producer *producer, struct err *err) BYU_MUST_CHECK;
+/* The result of a command: its key and headers, then byunique.status and, for an error, byunique.code. */
+bool producer_result(struct producer *producer, const struct message *command, struct slice value, struct err *err)
+	BYU_MUST_CHECK;
+/* The command itself, byte for byte, with headers that tell where it came from and why. No topic: does nothing. */
+bool producer_dead_letter(struct producer *producer, const struct message *command, struct err *err) BYU_MUST_CHECK;
+
+struct next_offset {
+	int32_t partition;
+	int64_t offset;
+};
+/* The group's offsets, in the same transaction. */
+bool producer_offsets(struct producer *producer, const struct assignment *assignment, const struct next_offset *offsets,
+		      uint32_t count, struct err *err) BYU_MUST_CHECK;
+bool producer_commit(struct producer *producer, struct err *err) BYU_MUST_CHECK;
+
+#endif

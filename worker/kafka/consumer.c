@@ -1,0 +1,304 @@
+/* Eager ("range") assignment: a rebalance takes everything and gives anew, which is the only protocol under which "drain,
+ * then let go" is simple to be sure of. Messages are polled one by one: librdkafka 2.0.2's batch calls can skip messages
+ * around pause and resume. */
+#include "byunique/consumer.h"
+
+#include "byunique/clock.h"
+#include "byunique/kafka.h"
+#include "byunique/log.h"
+#include "internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct consumer {
+	rd_kafka_t *client;
+	char *topic;
+	struct rebalance_listener listener;
+	bool paused;
+};
+
+void message_dispose(void *raw)
+{
+	rd_kafka_message_destroy(raw);
+}
+
+/* --- rebalance ------------------------------------------------------------------------------------------------------ */
+
+static void note_assigned(struct consumer *consumer, const rd_kafka_topic_partition_list_t *given)
+{
+	int32_t *numbers = xcalloc((unsigned long)given->cnt, sizeof(*numbers));
+	for (int i = 0; i < given->cnt; i++)
+		numbers[i] = given->elems[i].partition;
+	consumer->listener.assigned(consumer->listener.context, numbers, (uint32_t)given->cnt);
+	free(numbers);
+}
+
+static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *partitions,
+			 void *opaque)
+{
+	struct consumer *consumer = opaque;
+
+	if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+		/* Nothing is fetched yet: consumer_start() says from where. */
+		rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
+		rd_kafka_assign(client, none);
+		rd_kafka_topic_partition_list_destroy(none);
+		consumer->paused = false;
+		note_assigned(consumer, partitions);
+		return;
+	}
+	consumer->listener.revoked(consumer->listener.context, rd_kafka_assignment_lost(client) != 0);
+	rd_kafka_assign(client, NULL);
+}
+
+/* --- open and close ---------------------------------------------------------------------------------------------------- */
+
+static rd_kafka_conf_t *consumer_conf(const struct config *config, struct err *err)
+{
+	rd_kafka_conf_t *conf = kafka_conf_new(config, KAFKA_CONSUMER, err);
+	if (conf == NULL)
+		return NULL;
+	kafka_conf_set(conf, "enable.auto.commit", "false");
+	kafka_conf_set(conf, "enable.auto.offset.store", "false");
+	kafka_conf_set(conf, "auto.offset.reset", "error");
+	kafka_conf_set(conf, "isolation.level", "read_committed");
+	kafka_conf_set(conf, "partition.assignment.strategy", "range");
+	return conf;
+}
+
+static bool subscribe(struct consumer *consumer, struct err *err)
+{
+	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_add(topics, consumer->topic, RD_KAFKA_PARTITION_UA);
+	rd_kafka_resp_err_t code = rd_kafka_subscribe(consumer->client, topics);
+	rd_kafka_topic_partition_list_destroy(topics);
+	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't subscribe to the commands topic", NULL);
+}
+
+bool consumer_open(struct consumer **out, const struct config *config, struct rebalance_listener listener, struct err *err)
+{
+	rd_kafka_conf_t *conf = consumer_conf(config, err);
+	if (conf == NULL)
+		return false;
+	struct consumer *consumer = xcalloc(1, sizeof(*consumer));
+	consumer->topic = xstrdup(config->commands_topic);
+	consumer->listener = listener;
+	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+	rd_kafka_conf_set_opaque(conf, consumer);
+	consumer->client = kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
+	if (consumer->client == NULL) {
+		free(consumer->topic);
+		free(consumer);
+		return false;
+	}
+	rd_kafka_poll_set_consumer(consumer->client);
+	if (!subscribe(consumer, err)) {
+		consumer_close(consumer);
+		return false;
+	}
+	*out = consumer;
+	return true;
+}
+
+void consumer_close(struct consumer *consumer)
+{
+	if (consumer == NULL)
+		return;
+	rd_kafka_consumer_close(consumer->client);
+	rd_kafka_destroy(consumer->client);
+	free(consumer->topic);
+	free(consumer);
+}
+
+/* --- messages ---------------------------------------------------------------------------------------------------------- */
+
+static void fill(struct message *message, rd_kafka_message_t *raw)
+{
+	message->raw = raw;
+	message->offset = raw->offset;
+	message->key = slice_of(raw->key, raw->key_len);
+	message->value = slice_of(raw->payload, raw->len);
+	message->hash = message_hash(message->key, message->value);
+}
+
+/* An error event in place of a message; most pass by themselves. */
+static bool take_event(rd_kafka_message_t *raw, struct err *err)
+{
+	static _Thread_local int64_t last_log_ms;
+	rd_kafka_resp_err_t code = raw->err;
+	const char *text = rd_kafka_message_errstr(raw);
+	bool ok = true;
+
+	if (code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
+		kafka_error(err, code, "the commands topic no longer holds the offset to read from", text);
+		ok = false;
+	} else if (code == RD_KAFKA_RESP_ERR__FATAL || code == RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED) {
+		ok = kafka_error(err, code, "the consumer has to start afresh", text);
+	} else if (!kafka_error(err, code, "the consumer reports", text) && err->verdict == VERDICT_STOP) {
+		ok = false;
+	} else if (log_limit(&last_log_ms, 5000)) {
+		log_err(LOG_WARN, "consumer_event", err);
+	}
+	rd_kafka_message_destroy(raw);
+	return ok;
+}
+
+bool consumer_poll(struct consumer *consumer, int timeout_ms, struct message *message, int32_t *number, bool *got,
+		   struct err *err)
+{
+	rd_kafka_message_t *raw = rd_kafka_consumer_poll(consumer->client, timeout_ms);
+
+	*got = false;
+	if (raw == NULL)
+		return true;
+	if (raw->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return take_event(raw, err);
+	*got = true;
+	*number = raw->partition;
+	fill(message, raw);
+	return true;
+}
+
+bool consumer_start(struct consumer *consumer, const struct partition *partitions, uint32_t count, struct err *err)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+	for (uint32_t i = 0; i < count; i++)
+		rd_kafka_topic_partition_list_add(list, consumer->topic, partitions[i].number)->offset = partitions[i].start;
+	rd_kafka_resp_err_t code = rd_kafka_assign(consumer->client, list);
+	rd_kafka_topic_partition_list_destroy(list);
+	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't begin to fetch", NULL);
+}
+
+bool consumer_pause(struct consumer *consumer, bool paused, struct err *err)
+{
+	rd_kafka_topic_partition_list_t *list = NULL;
+
+	if (consumer->paused == paused)
+		return true;
+	rd_kafka_resp_err_t code = rd_kafka_assignment(consumer->client, &list);
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+		code = paused ? rd_kafka_pause_partitions(consumer->client, list)
+			      : rd_kafka_resume_partitions(consumer->client, list);
+		rd_kafka_topic_partition_list_destroy(list);
+	}
+	consumer->paused = paused;
+	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't pause or resume fetching", NULL);
+}
+
+/* --- facts ---------------------------------------------------------------------------------------------------------------- */
+
+static bool read_watermarks(struct consumer *consumer, const int32_t *partitions, uint32_t count, struct log_facts *facts,
+			    struct err *err)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		rd_kafka_resp_err_t code =
+			rd_kafka_query_watermark_offsets(consumer->client, consumer->topic, partitions[i],
+							 &facts[i].log_start, &facts[i].log_end, KAFKA_TIMEOUT_MS);
+		if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+			return kafka_error(err, code, "can't read where the commands topic begins and ends", NULL);
+	}
+	return true;
+}
+
+static bool read_committed(struct consumer *consumer, const int32_t *partitions, uint32_t count, struct log_facts *facts,
+			   struct err *err)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+	for (uint32_t i = 0; i < count; i++)
+		rd_kafka_topic_partition_list_add(list, consumer->topic, partitions[i]);
+	rd_kafka_resp_err_t code = rd_kafka_committed(consumer->client, list, KAFKA_TIMEOUT_MS);
+	for (uint32_t i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < count; i++) {
+		const rd_kafka_topic_partition_t *got =
+			rd_kafka_topic_partition_list_find(list, consumer->topic, partitions[i]);
+		code = got->err;
+		facts[i].committed = got->offset >= 0 ? got->offset : -1;
+	}
+	rd_kafka_topic_partition_list_destroy(list);
+	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't read the group's offsets", NULL);
+}
+
+bool consumer_facts(struct consumer *consumer, const int32_t *partitions, uint32_t count, struct log_facts *facts,
+		    struct err *err)
+{
+	return read_committed(consumer, partitions, count, facts, err) &&
+	       read_watermarks(consumer, partitions, count, facts, err);
+}
+
+struct rd_kafka_consumer_group_metadata_s *consumer_group(struct consumer *consumer)
+{
+	return rd_kafka_consumer_group_metadata(consumer->client);
+}
+
+void group_free(struct rd_kafka_consumer_group_metadata_s *group)
+{
+	if (group != NULL)
+		rd_kafka_consumer_group_metadata_destroy(group);
+}
+
+bool consumer_cluster_id(struct consumer *consumer, char **id, struct err *err)
+{
+	char *given = rd_kafka_clusterid(consumer->client, KAFKA_TIMEOUT_MS);
+	if (given == NULL)
+		return kafka_error(err, RD_KAFKA_RESP_ERR__TIMED_OUT, "can't read the Kafka cluster's id", NULL);
+	*id = xstrdup(given);
+	rd_kafka_mem_free(consumer->client, given);
+	return true;
+}
+
+/* --- one message, by a client of its own ------------------------------------------------------------------------------ */
+
+/* The first message at or after `offset`; NULL at the log's end or when time is up. */
+static rd_kafka_message_t *first_from(rd_kafka_t *client, const char *topic, int32_t partition, int64_t offset,
+				      rd_kafka_resp_err_t *code)
+{
+	int64_t deadline_ms = clock_mono_ms() + KAFKA_TIMEOUT_MS;
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
+	*code = rd_kafka_assign(client, list);
+	rd_kafka_topic_partition_list_destroy(list);
+
+	while (*code == RD_KAFKA_RESP_ERR_NO_ERROR && clock_mono_ms() < deadline_ms) {
+		rd_kafka_message_t *raw = rd_kafka_consumer_poll(client, 200);
+		if (raw == NULL)
+			continue;
+		if (raw->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+			return raw;
+		bool at_end = raw->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+		if (raw->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
+			*code = raw->err;
+		rd_kafka_message_destroy(raw);
+		if (at_end)
+			return NULL;
+	}
+	if (*code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		*code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+	return NULL;
+}
+
+bool consumer_hash_at(const struct config *config, int32_t partition, int64_t offset, uint64_t *hash, bool *found,
+		      struct err *err)
+{
+	rd_kafka_resp_err_t code;
+	rd_kafka_conf_t *conf = consumer_conf(config, err);
+	if (conf == NULL)
+		return false;
+	kafka_conf_set(conf, "enable.partition.eof", "true");
+	kafka_conf_set(conf, "queued.min.messages", "1");
+	kafka_conf_set(conf, "fetch.message.max.bytes", "1");
+	rd_kafka_t *client = kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
+	if (client == NULL)
+		return false;
+	rd_kafka_poll_set_consumer(client);
+
+	rd_kafka_message_t *raw = first_from(client, config->commands_topic, partition, offset, &code);
+	*found = raw != NULL && raw->offset == offset;
+	if (*found)
+		*hash = message_hash(slice_of(raw->key, raw->key_len), slice_of(raw->payload, raw->len));
+	if (raw != NULL)
+		rd_kafka_message_destroy(raw);
+	rd_kafka_consumer_close(client);
+	rd_kafka_destroy(client);
+	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't read back the last message processed", NULL);
+}

@@ -1,0 +1,22 @@
+/* Shared by the files of kafka/ only. */
+#ifndef BYUNIQUE_KAFKA_INTERNAL_H
+#define BYUNIQUE_KAFKA_INTERNAL_H
+
+#include "byunique/config.h"
+#include "byunique/kafka_properties.h"
+
+#include <librdkafka/rdkafka.h>
+
+/* *err from a librdkafka code; the verdict comes from the table in verdict.c. Returns false. */
+bool kafka_error(struct err *err, rd_kafka_resp_err_t code, const char *what, const char *detail);
+/* The same from an error object, which is freed. */
+bool kafka_error_take(struct err *err, rd_kafka_error_t *error, const char *what);
+
+/* A configuration with the user's properties for the role, and logging. NULL with *err on failure. */
+rd_kafka_conf_t *kafka_conf_new(const struct config *config, enum kafka_role role, struct err *err);
+/* Set one property that has to be right. */
+void kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value);
+/* A client; takes conf over. NULL with *err on failure. */
+rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct err *err);
+
+#endif

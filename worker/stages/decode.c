@@ -1,0 +1,44 @@
+/* What can be told from the bytes alone. A message that is done already is passed over, so a batch whose schema could not
+ * be had goes through again from where it stopped. */
+#include "byunique/stages.h"
+
+static void identify(struct message *message, struct arena *arena)
+{
+	message->has_id = uuid_parse(message->command.command_id, &message->id);
+	if (message->has_id) {
+		command_content_hash(&message->command, arena, &message->content);
+		return;
+	}
+	message->outcome.code = OUTCOME_INVALID_COMMAND_ID;
+	message->outcome.detail = SLICE_LIT("A command id is a UUID as 8-4-4-4-12 hexadecimal digits.");
+}
+
+/* False: later. */
+static bool decode_message(struct message *message, struct schemas *schemas, struct arena *arena)
+{
+	struct slice detail = SLICE_NONE;
+
+	switch (command_decode(schemas, message->value, arena, &message->command, &detail)) {
+	case DECODE_OK:
+		message->decoded = true;
+		identify(message, arena);
+		return true;
+	case DECODE_MALFORMED:
+		message->outcome = (struct outcome){.code = OUTCOME_MALFORMED_MESSAGE, .detail = detail};
+		return true;
+	case DECODE_LATER: break;
+	}
+	return false;
+}
+
+bool decode_batch(struct batch *batch, struct schemas *schemas, struct err *err)
+{
+	for (uint32_t i = 0; i < batch->count; i++) {
+		struct message *message = &batch->messages[i];
+		if (message->decoded || message->outcome.code != OUTCOME_NONE)
+			continue;
+		if (!decode_message(message, schemas, &batch->arena))
+			return err_set(err, VERDICT_RETRY, "", "a command's schema can't be had from the registry now");
+	}
+	return true;
+}

@@ -1,0 +1,48 @@
+/* No timer decides when a batch is complete. The stage ahead does: while it works, the batch grows; when it asks, the
+ * batch goes as soon as nothing more is at hand. */
+#include "byunique/stages.h"
+
+static struct partition *find_partition(const struct assignment *assignment, int32_t number)
+{
+	for (uint32_t i = 0; i < assignment->count; i++)
+		if (assignment->partitions[i].number == number)
+			return &assignment->partitions[i];
+	return NULL;
+}
+
+/* A message that was under way when its partition was taken or refused has no partition here, and is let go. */
+static void take(const struct assignment *assignment, const struct message *message, int32_t number, struct batch *batch)
+{
+	struct partition *partition = find_partition(assignment, number);
+
+	if (partition == NULL) {
+		message_dispose(message->raw);
+		return;
+	}
+	batch->messages[batch->count] = *message;
+	batch->messages[batch->count].partition = partition;
+	batch->count++;
+	batch->bytes += message->key.len + message->value.len;
+	arena_attach(&batch->arena, message_dispose, message->raw);
+}
+
+bool fetch_batch(struct consumer *consumer, struct assignment *assignment, const struct fetch_limits *limits,
+		 struct batch *batch, struct err *err)
+{
+	enum { WAIT_WHILE_BUSY_MS = 1 };
+
+	while (batch->count < limits->max_commands && batch->bytes < limits->max_bytes) {
+		struct message message = {.same_as = NO_MESSAGE};
+		bool wanted = limits->wanted(limits->context), got;
+		int32_t number;
+		int wait_ms = batch->count == 0 ? limits->wait_ms : wanted ? 0 : WAIT_WHILE_BUSY_MS;
+
+		if (!consumer_poll(consumer, wait_ms, &message, &number, &got, err))
+			return false;
+		if (got)
+			take(assignment, &message, number, batch);
+		else if (batch->count == 0 || wanted)
+			break;
+	}
+	return true;
+}

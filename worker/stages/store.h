@@ -1,0 +1,39 @@
+/* Shared by recall.c and apply.c: the two halves of a batch's transaction. */
+#ifndef BYUNIQUE_STAGES_STORE_H
+#define BYUNIQUE_STAGES_STORE_H
+
+#include "byunique/stages.h"
+
+/* One extension's UPDATE, prepared for the attributes seen so far; the set only grows, so that a handful of
+ * preparations serve for good. */
+struct update {
+	int32_t extension_id;
+	int64_t catalogue_version;
+	struct columns columns;
+	struct buf sql; /* owned */
+	struct pg_statement statement;
+};
+
+struct store {
+	struct pg *pg;
+	struct pg_statement begin, lock_catalogue, fence, state, recall_outcomes, recall_refusals, known_ids;
+	struct pg_statement store_refusals, store_repeats, store_outcomes, move_positions, commit;
+	int32_t id_generation; /* where the open transaction's ids go */
+	struct update *updates; /* one for each extension met; owned */
+	uint32_t update_count;
+	struct buf *arrays; /* parameters under construction; owned */
+	uint32_t array_count;
+};
+
+/* The i-th parameter buffer, which stays where it is until a larger i is asked for. */
+struct buf *store_array(struct store *store, uint32_t i);
+
+/* The partitions of a span, each once, with the range of its offsets. */
+struct reach {
+	struct partition *partition;
+	uint32_t first, last; /* messages of the span: the partition's first and last */
+	uint32_t count;
+};
+struct reach *span_reaches(const struct span *span, uint32_t *count); /* in the batch's arena */
+
+#endif
