@@ -1,0 +1,79 @@
+"""Child processes that never outlive the tests, whatever ends those."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+
+PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent(sig):
+    """Ask the kernel to signal the child when the tests' process dies, be it by SIGKILL."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def in_child():
+        libc.prctl(PR_SET_PDEATHSIG, sig)
+
+    return in_child
+
+
+def start(argv, log_path, death_signal=signal.SIGKILL, **options):
+    """Start argv with stdout and stderr appended to log_path. It gets a session of its own, so that Ctrl-C in the
+    terminal reaches the tests alone, and they end it in order."""
+    with open(log_path, "ab") as log:
+        options.setdefault("stdout", log)
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=log, start_new_session=True,
+                                preexec_fn=_die_with_parent(death_signal), **options)
+
+
+def stop(process, sig=signal.SIGTERM, timeout_s=30):
+    """Signal the process, wait for it, kill it if that takes too long. Returns its exit code; None was given: None."""
+    if process is None:
+        return None
+    if process.poll() is None:
+        process.send_signal(sig)
+        process.send_signal(signal.SIGCONT)  # a frozen one would not notice
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    return process.returncode
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(condition, what, timeout_s=30, pause_s=0.05, alive=None):
+    """Poll until condition() is true and return its value. alive: a process that has to live meanwhile."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if alive is not None and alive.poll() is not None:
+            raise AssertionError("waiting for %s: the process ended with code %s" % (what, alive.returncode))
+        if time.monotonic() > deadline:
+            raise AssertionError("waited %s s for %s, in vain" % (timeout_s, what))
+        time.sleep(pause_s)
+
+
+def tail(path, count=60):
+    """The last lines of a text file, for an error message."""
+    try:
+        with open(path, errors="replace") as file:
+            return "".join(file.readlines()[-count:])
+    except OSError as error:
+        return "(%s)" % error
+
+
+def environment():
+    """The environment without what would change a client's or a server's behaviour behind the tests' back."""
+    return {name: value for name, value in os.environ.items()
+            if not name.startswith(("PG", "BYUNIQUE_", "KAFKA_"))}
