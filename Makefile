@@ -10,7 +10,7 @@ DATADIR    := $(PREFIX)/share/byunique
 # SANITIZE=1 builds everything, tests included, under ASan and UBSan into its own folder.
 SANITIZE   ?=
 ifneq ($(SANITIZE),)
-BUILD      := $(BUILD)/sanitize
+override BUILD := $(BUILD)/sanitize
 SAN_FLAGS  := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPTIMIZE   ?= -O1
 else
@@ -31,7 +31,7 @@ LDLIBS     += $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
 
 # The path of a batch, in its order; stages.h and pipeline.c list the same.
 STAGES     := fetch decode validate recall plan apply answer commit
-SOURCES    := $(STAGES:%=worker/stages/%.c) worker/pipeline.c \
+SOURCES    := $(STAGES:%=worker/stages/%.c) worker/pipeline.c worker/storing.c worker/assignment.c \
               $(sort $(wildcard worker/base/*.c worker/model/*.c worker/avro/*.c worker/pg/*.c worker/kafka/*.c \
                                 worker/sql/*.c worker/cli/*.c))
 OBJECTS    := $(SOURCES:%.c=$(BUILD)/%.o)

@@ -19,6 +19,7 @@ struct partition {
 	int32_t number;		   /* fixed at assignment */
 	int32_t id;		   /* of the position row; fixed at assignment */
 	int64_t start;		   /* first offset to fetch; fixed at assignment */
+	int64_t fetched_offset;	   /* next to be fetched; fetching thread */
 	int64_t next_offset;	   /* as last stored in PostgreSQL; storing thread */
 	int64_t uncertain_offset;  /* what a COMMIT without answer may have stored, -1: none; storing thread */
 	int64_t published_stored;  /* as last stored in PostgreSQL; storing thread */

@@ -45,9 +45,16 @@ struct log_facts {
 bool consumer_facts(struct consumer *consumer, const int32_t *partitions, uint32_t count, struct log_facts *facts,
 		    struct err *err) BYU_MUST_CHECK;
 
-/* The hash of the message at an offset, read by a client of its own. *found false: compaction has removed it. */
-bool consumer_hash_at(const struct config *config, int32_t partition, int64_t offset, uint64_t *hash, bool *found,
-		      struct err *err) BYU_MUST_CHECK;
+/* The hashes of messages at certain offsets, read by a client of its own; each partition once. The offsets have to be
+ * within the log. */
+struct peek {
+	int32_t partition;
+	int64_t offset;
+	bool answered; /* for its own use */
+	bool found;    /* false: compaction has removed the message */
+	uint64_t hash;
+};
+bool consumer_peek(const struct config *config, struct peek *peeks, uint32_t count, struct err *err) BYU_MUST_CHECK;
 
 /* The group's generation and this member, for the Kafka transaction; freed by group_free(). */
 struct rd_kafka_consumer_group_metadata_s *consumer_group(struct consumer *consumer);

@@ -33,8 +33,11 @@ void pg_pipeline_add(struct pg *pg, struct pg_statement *statement, const struct
 enum { PG_DEADLINE_MS = 150000 };
 bool pg_pipeline_run(struct pg *pg, struct pg_rows **results, struct err *err) BYU_MUST_CHECK;
 
-/* Was the connection lost while a COMMIT may have been under way? Cleared by the next call of pg_pipeline_run(). */
+/* False once an answer stayed out: what became of a COMMIT is open then. */
 bool pg_alive(const struct pg *pg);
+
+/* From any thread: whatever the connection waits for is given up, and it is not alive any more until pg_reconnect(). */
+void pg_interrupt(struct pg *pg);
 
 /* Connect again in place: same parameters, new session, statements are prepared again at their next use. */
 bool pg_reconnect(struct pg *pg, struct err *err) BYU_MUST_CHECK;
@@ -73,6 +76,10 @@ void pg_array_int8(struct buf *array, int64_t v);
 /* Writes the counts into the head; no element may follow. */
 struct pg_param pg_array_param(struct buf *array);
 
+/* PostgreSQL's text can't hold U+0000: it is written \0, and a backslash \\. Text without either is returned as it is. */
+struct slice pg_text_escape(struct slice text, struct arena *arena);
+struct slice pg_text_unescape(struct slice text, struct arena *arena); /* always a copy */
+
 struct cell;
 enum pg_oid pg_type_oid(int attribute_type);		    /* of the elements of an attribute's array */
 const char *pg_type_array(int attribute_type);		    /* "int4[]", for casts in composed SQL */
@@ -81,6 +88,6 @@ void pg_array_cell(struct buf *array, int attribute_type, const struct cell *cel
 /* --- binary results -------------------------------------------------------------------------------------------- */
 
 struct slice pg_rows_bytes(const struct pg_rows *rows, int row, int column); /* absent for null */
-int64_t pg_rows_int(const struct pg_rows *rows, int row, int column);	      /* int2, int4, int8, boolean, or text */
+/* pg_rows_int() (pg.h) reads int2, int4, int8 and boolean. */
 
 #endif

@@ -77,7 +77,7 @@ CREATE TABLE refusal (
 	position_id     integer  NOT NULL,
 	message_offset  bigint   NOT NULL,
 	code            smallint NOT NULL, -- numbers of include/byunique/outcome.def
-	attribute       text,
+	attribute       text,              -- U+0000 as \0, a backslash as \\
 	detail          text,              -- null: the code's constant text
 	PRIMARY KEY (position_id, message_offset)
 );

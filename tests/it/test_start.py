@@ -96,9 +96,10 @@ def test_others_go_on_beside_a_refused_partition(sites):
 
 def processed(site, count=10):
     """Commands that have been answered, and the worker gone."""
+    before = len(site.result_reader.seen)
     sent = site.send(*numbered(count), partition=0)
     site.worker()
-    site.wait_results(count)
+    site.wait_results(before + count)
     site.stop()
     return sent
 

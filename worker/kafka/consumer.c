@@ -247,58 +247,77 @@ bool consumer_cluster_id(struct consumer *consumer, char **id, struct err *err)
 	return true;
 }
 
-/* --- one message, by a client of its own ------------------------------------------------------------------------------ */
+/* --- messages looked at again, by a client of its own ------------------------------------------------------------------ */
 
-/* The first message at or after `offset`; NULL at the log's end or when time is up. */
-static rd_kafka_message_t *first_from(rd_kafka_t *client, const char *topic, int32_t partition, int64_t offset,
-				      rd_kafka_resp_err_t *code)
+static rd_kafka_t *peek_client(const struct config *config, struct err *err)
 {
-	int64_t deadline_ms = clock_mono_ms() + KAFKA_TIMEOUT_MS;
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
-	*code = rd_kafka_assign(client, list);
-	rd_kafka_topic_partition_list_destroy(list);
-
-	while (*code == RD_KAFKA_RESP_ERR_NO_ERROR && clock_mono_ms() < deadline_ms) {
-		rd_kafka_message_t *raw = rd_kafka_consumer_poll(client, 200);
-		if (raw == NULL)
-			continue;
-		if (raw->err == RD_KAFKA_RESP_ERR_NO_ERROR)
-			return raw;
-		bool at_end = raw->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
-		if (raw->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
-			*code = raw->err;
-		rd_kafka_message_destroy(raw);
-		if (at_end)
-			return NULL;
-	}
-	if (*code == RD_KAFKA_RESP_ERR_NO_ERROR)
-		*code = RD_KAFKA_RESP_ERR__TIMED_OUT;
-	return NULL;
-}
-
-bool consumer_hash_at(const struct config *config, int32_t partition, int64_t offset, uint64_t *hash, bool *found,
-		      struct err *err)
-{
-	rd_kafka_resp_err_t code;
 	rd_kafka_conf_t *conf = consumer_conf(config, err);
 	if (conf == NULL)
-		return false;
+		return NULL;
 	kafka_conf_set(conf, "enable.partition.eof", "true");
 	kafka_conf_set(conf, "queued.min.messages", "1");
-	kafka_conf_set(conf, "fetch.message.max.bytes", "1");
+	kafka_conf_set(conf, "fetch.message.max.bytes", "1"); /* a broker hands out a whole batch all the same */
 	rd_kafka_t *client = kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
+	if (client != NULL)
+		rd_kafka_poll_set_consumer(client);
+	return client;
+}
+
+static bool peek_assign(rd_kafka_t *client, const char *topic, const struct peek *peeks, uint32_t count, struct err *err)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+	for (uint32_t i = 0; i < count; i++)
+		rd_kafka_topic_partition_list_add(list, topic, peeks[i].partition)->offset = peeks[i].offset;
+	rd_kafka_resp_err_t code = rd_kafka_assign(client, list);
+	rd_kafka_topic_partition_list_destroy(list);
+	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't read back what was processed", NULL);
+}
+
+/* The first message of a partition, or its end, answers the question; more of it is passed over. */
+static void peek_take(const rd_kafka_message_t *raw, struct peek *peeks, uint32_t count, uint32_t *open)
+{
+	uint32_t i = 0;
+
+	while (i < count && (peeks[i].partition != raw->partition || peeks[i].answered))
+		i++;
+	if (i == count || (raw->err != RD_KAFKA_RESP_ERR_NO_ERROR && raw->err != RD_KAFKA_RESP_ERR__PARTITION_EOF))
+		return;
+	peeks[i].answered = true;
+	--*open;
+	if (raw->err == RD_KAFKA_RESP_ERR_NO_ERROR && raw->offset == peeks[i].offset) {
+		peeks[i].found = true;
+		peeks[i].hash = message_hash(slice_of(raw->key, raw->key_len), slice_of(raw->payload, raw->len));
+	}
+}
+
+static bool peek_all(rd_kafka_t *client, struct peek *peeks, uint32_t count, struct err *err)
+{
+	int64_t deadline_ms = clock_mono_ms() + KAFKA_TIMEOUT_MS;
+	uint32_t open = count;
+
+	while (open > 0) {
+		rd_kafka_message_t *raw = rd_kafka_consumer_poll(client, 200);
+		if (raw != NULL) {
+			peek_take(raw, peeks, count, &open);
+			rd_kafka_message_destroy(raw);
+		}
+		if (open > 0 && clock_mono_ms() >= deadline_ms)
+			return kafka_error(err, RD_KAFKA_RESP_ERR__TIMED_OUT, "can't read back what was processed", NULL);
+	}
+	return true;
+}
+
+bool consumer_peek(const struct config *config, struct peek *peeks, uint32_t count, struct err *err)
+{
+	if (count == 0)
+		return true;
+	rd_kafka_t *client = peek_client(config, err);
 	if (client == NULL)
 		return false;
-	rd_kafka_poll_set_consumer(client);
-
-	rd_kafka_message_t *raw = first_from(client, config->commands_topic, partition, offset, &code);
-	*found = raw != NULL && raw->offset == offset;
-	if (*found)
-		*hash = message_hash(slice_of(raw->key, raw->key_len), slice_of(raw->payload, raw->len));
-	if (raw != NULL)
-		rd_kafka_message_destroy(raw);
+	for (uint32_t i = 0; i < count; i++)
+		peeks[i].answered = peeks[i].found = false;
+	bool ok = peek_assign(client, config->commands_topic, peeks, count, err) && peek_all(client, peeks, count, err);
 	rd_kafka_consumer_close(client);
 	rd_kafka_destroy(client);
-	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't read back the last message processed", NULL);
+	return ok;
 }

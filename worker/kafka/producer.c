@@ -115,7 +115,7 @@ static void add_header_int(rd_kafka_headers_t *headers, const char *name, int64_
 }
 
 /* Takes the headers over. Waits while the local queue is full: it drains as the broker answers. */
-static bool send(struct producer *producer, const char *topic, struct slice key, struct slice value,
+static bool produce(struct producer *producer, const char *topic, struct slice key, struct slice value,
 		 rd_kafka_headers_t *headers, struct err *err)
 {
 	rd_kafka_vu_t fields[] = {
@@ -146,7 +146,7 @@ bool producer_result(struct producer *producer, const struct message *command, s
 	add_header_int(headers, "byunique.status", outcome_status(command->answer.code));
 	if (code != NULL)
 		add_header(headers, "byunique.code", slice_cstr(code));
-	return send(producer, producer->results_topic, command->key, value, headers, err);
+	return produce(producer, producer->results_topic, command->key, value, headers, err);
 }
 
 bool producer_dead_letter(struct producer *producer, const struct message *command, struct err *err)
@@ -159,7 +159,7 @@ bool producer_dead_letter(struct producer *producer, const struct message *comma
 	add_header_int(headers, "__connect.errors.offset", command->offset);
 	add_header(headers, "byunique.code", slice_cstr(outcome_name(command->answer.code)));
 	add_header(headers, "byunique.detail", command->answer.detail);
-	return send(producer, producer->dead_letter_topic, command->key, command->value, headers, err);
+	return produce(producer, producer->dead_letter_topic, command->key, command->value, headers, err);
 }
 
 /* --- the end of a transaction --------------------------------------------------------------------------------------------- */

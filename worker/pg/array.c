@@ -80,6 +80,32 @@ struct pg_param pg_array_param(struct buf *array)
 	return (struct pg_param){array->base, array->len};
 }
 
+struct slice pg_text_escape(struct slice text, struct arena *arena)
+{
+	if (text.len == 0 || (memchr(text.base, '\0', text.len) == NULL && memchr(text.base, '\\', text.len) == NULL))
+		return text;
+	char *escaped = arena_alloc(arena, 2 * text.len), *at = escaped;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.base[i] == '\0' || text.base[i] == '\\')
+			*at++ = '\\';
+		*at++ = text.base[i] == '\0' ? '0' : text.base[i];
+	}
+	return slice_of(escaped, (size_t)(at - escaped));
+}
+
+struct slice pg_text_unescape(struct slice text, struct arena *arena)
+{
+	if (text.base == NULL)
+		return text;
+	char *plain = arena_alloc(arena, text.len + 1), *at = plain;
+	for (size_t i = 0; i < text.len; i++) {
+		bool escape = text.base[i] == '\\' && i + 1 < text.len;
+		i += escape;
+		*at++ = escape && text.base[i] == '0' ? '\0' : text.base[i];
+	}
+	return slice_of(plain, (size_t)(at - plain));
+}
+
 /* numeric: digits to base 10000. A magnitude of 10^4 times the value has its point on a digit boundary: the lowest digit
  * is the fraction, the others the whole. */
 static void array_decimal(struct buf *array, struct decimal decimal)

@@ -185,12 +185,15 @@ static const char *const column_types[ATTRIBUTE_TYPE_COUNT] = {
 	[TYPE_CURRENCY] = "numeric(19,4)",	[TYPE_BOOLEAN] = "boolean",
 };
 
+/* With its collation: ALTER COLUMN … TYPE would give it the database's, and build its index anew. */
 static void column_type(const struct attribute *attribute, struct buf *sql)
 {
 	if (attribute->type == TYPE_STRING && attribute->length > 0)
 		buf_printf(sql, "varchar(%d)", attribute->length);
 	else
 		buf_adds(sql, column_types[attribute->type]);
+	if (attribute->type == TYPE_STRING)
+		buf_adds(sql, " COLLATE \"C\"");
 }
 
 static void column_definition(const struct attribute *attribute, struct buf *sql)
@@ -198,8 +201,6 @@ static void column_definition(const struct attribute *attribute, struct buf *sql
 	quote_name(sql, attribute->column);
 	buf_addc(sql, ' ');
 	column_type(attribute, sql);
-	if (attribute->type == TYPE_STRING)
-		buf_adds(sql, " COLLATE \"C\"");
 	if (attribute->mandatory)
 		buf_adds(sql, " NOT NULL");
 	if (attribute->default_value != NULL) {

@@ -80,7 +80,8 @@ static bool connect_session(struct pg *pg, struct err *err)
 
 	pg->epoch++;
 	pg->queued = 0;
-	pg->send_failed = false;
+	pg->is_useless = false;
+	buf_clear(&pg->stale);
 	pg->conn = PQconnectdbParams(keys, values, 1);
 	if (PQstatus(pg->conn) != CONNECTION_OK)
 		return pg_connection_error(pg->conn, "can't connect to PostgreSQL", err);
@@ -112,6 +113,7 @@ void pg_close(struct pg *pg)
 	if (pg == NULL)
 		return;
 	PQfinish(pg->conn);
+	buf_release(&pg->stale);
 	free(pg->conninfo);
 	free(pg->schema);
 	free(pg->application);
@@ -121,6 +123,7 @@ void pg_close(struct pg *pg)
 bool pg_reconnect(struct pg *pg, struct err *err)
 {
 	PQfinish(pg->conn);
+	pg->interrupted = false;
 	return connect_session(pg, err);
 }
 
@@ -133,12 +136,13 @@ bool pg_worker_session(struct pg *pg, struct err *err)
 bool pg_deallocate(struct pg *pg, struct err *err)
 {
 	pg->epoch++; /* every statement looks unprepared now */
+	buf_clear(&pg->stale);
 	return pg_script(pg, "DEALLOCATE ALL", err);
 }
 
 bool pg_alive(const struct pg *pg)
 {
-	return PQstatus(pg->conn) == CONNECTION_OK && !pg->send_failed;
+	return PQstatus(pg->conn) == CONNECTION_OK && !pg->is_useless && !pg->interrupted;
 }
 
 const char *pg_quote_name(struct arena *arena, const char *name)

@@ -27,6 +27,15 @@ static void leave_pipeline(struct pg *pg)
 	pg->queued = 0;
 }
 
+static void release_stale(struct pg *pg)
+{
+	struct err ignored;
+
+	if (pg->stale.len > 0 && pg_alive(pg))
+		PQclear(pg_last_result(pg, PQsendQuery(pg->conn, pg->stale.base), &ignored));
+	buf_clear(&pg->stale);
+}
+
 static void remember(struct pg *pg, struct pg_statement *statement, bool is_prepare)
 {
 	ASSERT(pg->queued < PG_PIPELINE_MAX);
@@ -40,19 +49,19 @@ static void prepare(struct pg *pg, struct pg_statement *statement)
 		return;
 	snprintf(statement->name, sizeof(statement->name), "s%u", ++pg->statements);
 	if (!PQsendPrepare(pg->conn, statement->name, statement->sql, 0, NULL))
-		pg->send_failed = true;
+		pg->is_useless = true;
 	remember(pg, statement, true);
 	statement->prepared_epoch = pg->epoch;
 }
 
+/* What is no longer used on the server goes with the next chance: in a pipeline it would be one more result to expect. */
 void pg_statement_release(struct pg *pg, struct pg_statement *statement)
 {
-	if (statement->prepared_epoch == pg->epoch && PQstatus(pg->conn) == CONNECTION_OK) {
-		char sql[48];
-		snprintf(sql, sizeof(sql), "DEALLOCATE %s", statement->name);
-		PQclear(PQexec(pg->conn, sql));
-	}
+	if (statement->prepared_epoch == pg->epoch)
+		buf_printf(&pg->stale, "DEALLOCATE %s;", statement->name);
 	statement->prepared_epoch = 0;
+	if (pg->queued == 0)
+		release_stale(pg);
 }
 
 void pg_pipeline_add(struct pg *pg, struct pg_statement *statement, const struct pg_param *params, int param_count)
@@ -62,8 +71,8 @@ void pg_pipeline_add(struct pg *pg, struct pg_statement *statement, const struct
 	int lengths[PARAMS_MAX], formats[PARAMS_MAX];
 
 	ASSERT(param_count <= PARAMS_MAX);
-	if (pg->send_failed || !enter_pipeline(pg)) {
-		pg->send_failed = true;
+	if (pg->is_useless || !enter_pipeline(pg)) {
+		pg->is_useless = true;
 		return;
 	}
 	prepare(pg, statement);
@@ -73,32 +82,69 @@ void pg_pipeline_add(struct pg *pg, struct pg_statement *statement, const struct
 		formats[i] = 1;
 	}
 	if (!PQsendQueryPrepared(pg->conn, statement->name, param_count, values, lengths, formats, 1))
-		pg->send_failed = true;
+		pg->is_useless = true;
 	remember(pg, statement, false);
 }
 
 static bool connection_lost(struct pg *pg, struct err *err)
 {
-	pg->send_failed = true;
-	return pg_connection_error(pg->conn, "the connection to PostgreSQL was lost", err);
+	pg_connection_error(pg->conn, "the connection to PostgreSQL was lost", err);
+	pg->is_useless = true;
+	return false;
+}
+
+/* --- waiting ---------------------------------------------------------------------------------------------------- */
+
+/* Only a worker's statements have a deadline: what a person runs may take its time. */
+static int64_t deadline_of(const struct pg *pg)
+{
+	return pg->is_worker ? clock_mono_ms() + PG_DEADLINE_MS : INT64_MAX;
+}
+
+static void cancel(struct pg *pg)
+{
+	char ignored[256];
+	PGcancel *handle = PQgetCancel(pg->conn);
+
+	if (handle != NULL)
+		PQcancel(handle, ignored, sizeof(ignored));
+	PQfreeCancel(handle);
+}
+
+/* An interrupted wait asks the server to give up, and waits a little longer for it to say so. */
+static void heed_interrupt(struct pg *pg, bool *cancelled, int64_t *deadline_ms)
+{
+	enum { PATIENCE_MS = 2000 };
+
+	if (*cancelled || !pg->interrupted)
+		return;
+	cancel(pg);
+	*cancelled = true;
+	*deadline_ms = clock_mono_ms() + PATIENCE_MS;
+}
+
+static bool too_late(struct pg *pg, struct err *err)
+{
+	pg->is_useless = true;
+	err_set(err, VERDICT_RECONNECT, "", "PostgreSQL did not answer in time");
+	return err_detail(err, "waited %d s", PG_DEADLINE_MS / 1000);
 }
 
 /* Write what is buffered and read until libpq has a whole result. */
 static bool wait_for_result(struct pg *pg, int64_t deadline_ms, struct err *err)
 {
+	enum { WAKE_MS = 100 };
+	bool cancelled = false;
 	int unsent = PQflush(pg->conn);
 
 	while (unsent != 0 || PQisBusy(pg->conn)) {
 		struct pollfd fd = {.fd = PQsocket(pg->conn), .events = (short)(POLLIN | (unsent > 0 ? POLLOUT : 0))};
-		int64_t left_ms = deadline_ms - clock_mono_ms();
 		if (unsent < 0 || fd.fd < 0)
 			return connection_lost(pg, err);
-		if (left_ms <= 0) {
-			pg->send_failed = true;
-			err_set(err, VERDICT_RECONNECT, "", "PostgreSQL did not answer in time");
-			return err_detail(err, "waited %d s", PG_DEADLINE_MS / 1000);
-		}
-		if (poll(&fd, 1, (int)left_ms) < 0 && errno != EINTR)
+		heed_interrupt(pg, &cancelled, &deadline_ms);
+		if (clock_mono_ms() >= deadline_ms)
+			return too_late(pg, err);
+		if (poll(&fd, 1, WAKE_MS) < 0 && errno != EINTR)
 			return connection_lost(pg, err);
 		if ((fd.revents & ~POLLOUT) && !PQconsumeInput(pg->conn))
 			return connection_lost(pg, err);
@@ -106,6 +152,43 @@ static bool wait_for_result(struct pg *pg, int64_t deadline_ms, struct err *err)
 	}
 	return true;
 }
+
+PGresult *pg_last_result(struct pg *pg, bool sent, struct err *err)
+{
+	int64_t deadline_ms = deadline_of(pg);
+	PGresult *last = NULL, *next;
+
+	if (pg->is_useless || !sent) {
+		connection_lost(pg, err);
+		return NULL;
+	}
+	for (;;) {
+		if (!wait_for_result(pg, deadline_ms, err)) {
+			PQclear(last);
+			return NULL;
+		}
+		next = PQgetResult(pg->conn);
+		if (next == NULL)
+			return last;
+		PQclear(last);
+		last = next;
+		if (PQresultStatus(last) == PGRES_COPY_IN)
+			return last;
+	}
+}
+
+void pg_give_up(struct pg *pg, const struct err *err)
+{
+	if (err->verdict == VERDICT_RECONNECT)
+		pg->is_useless = true;
+}
+
+void pg_interrupt(struct pg *pg)
+{
+	pg->interrupted = true;
+}
+
+/* --- the pipeline ------------------------------------------------------------------------------------------------- */
 
 static bool is_failure(const PGresult *result)
 {
@@ -133,7 +216,7 @@ static void sort_in(struct pg *pg, int index, PGresult *result, struct pg_rows *
 		*failed = true;
 		if (pg->queued_prepare[index])
 			statement->prepared_epoch = 0;
-	} else if (!*failed && is_silent_rollback(statement, result)) {
+	} else if (!*failed && !pg->queued_prepare[index] && is_silent_rollback(statement, result)) {
 		*failed = !err_set(err, VERDICT_RETRY, "", "PostgreSQL rolled the transaction back at COMMIT");
 	}
 	if (pg->queued_prepare[index] || *failed || results == NULL)
@@ -145,7 +228,7 @@ static void sort_in(struct pg *pg, int index, PGresult *result, struct pg_rows *
 /* Every queued statement gives one result and a NULL; the Sync gives PGRES_PIPELINE_SYNC. */
 static bool collect(struct pg *pg, struct pg_rows **results, int *given, bool *failed, struct err *err)
 {
-	int64_t deadline_ms = clock_mono_ms() + PG_DEADLINE_MS;
+	int64_t deadline_ms = deadline_of(pg);
 
 	for (int index = 0; index <= pg->queued;) {
 		if (!wait_for_result(pg, deadline_ms, err))
@@ -166,7 +249,7 @@ static bool collect(struct pg *pg, struct pg_rows **results, int *given, bool *f
 			PQclear(result);
 			if (told && err->verdict == VERDICT_BISECT)
 				err->verdict = VERDICT_RECONNECT;
-			pg->send_failed = true;
+			pg->is_useless = true;
 			return told ? false : connection_lost(pg, err);
 		}
 		sort_in(pg, index++, result, results, given, failed, err);
@@ -179,16 +262,19 @@ bool pg_pipeline_run(struct pg *pg, struct pg_rows **results, struct err *err)
 	int given = 0;
 	bool failed = false;
 
-	if (pg->send_failed || !PQpipelineSync(pg->conn)) {
+	if (pg->is_useless || !PQpipelineSync(pg->conn)) {
 		leave_pipeline(pg);
 		return connection_lost(pg, err);
 	}
 	bool ok = collect(pg, results, &given, &failed, err);
 	leave_pipeline(pg);
-	if (ok && !failed)
+	if (ok && !failed) {
+		release_stale(pg);
 		return true;
+	}
 	while (given > 0)
 		pg_rows_free(results[--given]);
+	pg_give_up(pg, err);
 	if (ok)
 		pg_rollback(pg); /* at once, so that its locks are gone */
 	return false;

@@ -14,10 +14,12 @@ struct pg {
 	bool is_worker;	      /* sql/session.sql applies */
 	uint64_t epoch;	      /* counts connections; tells where a statement is prepared */
 	unsigned statements;  /* names given */
+	struct buf stale;     /* DEALLOCATE statements to be sent; owned */
 	int queued;	      /* results to expect in the pipeline: preparations and statements */
 	bool queued_prepare[PG_PIPELINE_MAX];
 	struct pg_statement *queued_statement[PG_PIPELINE_MAX];
-	bool send_failed; /* an enqueue failed: the connection is gone */
+	bool is_useless; /* the session is of no use any more: not alive until pg_reconnect() */
+	_Atomic bool interrupted; /* by another thread: wait for nothing any more */
 };
 
 struct pg_rows {
@@ -29,6 +31,13 @@ struct pg_rows {
 bool pg_result_error(const PGresult *result, const char *context, struct err *err);
 /* The same for a connection that failed. */
 bool pg_connection_error(const PGconn *conn, const char *context, struct err *err);
+
+/* What PQexec() returns, for a query that was `sent`, with the worker's deadline and open to pg_interrupt(). NULL with *err:
+ * the connection is lost. The caller clears the result. */
+PGresult *pg_last_result(struct pg *pg, bool sent, struct err *err);
+
+/* After an error that only another session can mend (read-only, shutting down …), even if this one still answers. */
+void pg_give_up(struct pg *pg, const struct err *err);
 
 enum verdict pg_verdict(const char *sqlstate);
 

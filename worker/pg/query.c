@@ -66,9 +66,11 @@ void pg_rows_free(struct pg_rows *rows)
 	free(rows);
 }
 
-/* Takes the result over; false with *err when it is a failure. */
+/* Takes the result over; false with *err when it is a failure. NULL: *err tells already. */
 static bool check(struct pg *pg, PGresult *result, struct pg_rows **rows, struct err *err)
 {
+	if (result == NULL)
+		return false;
 	ExecStatusType status = PQresultStatus(result);
 	bool ok = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 
@@ -76,6 +78,8 @@ static bool check(struct pg *pg, PGresult *result, struct pg_rows **rows, struct
 		pg_connection_error(pg->conn, "the connection to PostgreSQL was lost", err);
 	else if (!ok)
 		pg_result_error(result, "a statement", err);
+	if (!ok)
+		pg_give_up(pg, err);
 	if (ok && rows != NULL)
 		*rows = pg_rows_new(result);
 	else
@@ -85,25 +89,28 @@ static bool check(struct pg *pg, PGresult *result, struct pg_rows **rows, struct
 
 bool pg_script(struct pg *pg, const char *sql, struct err *err)
 {
-	return check(pg, PQexec(pg->conn, sql), NULL, err);
+	return check(pg, pg_last_result(pg, PQsendQuery(pg->conn, sql), err), NULL, err);
 }
 
 void pg_rollback(struct pg *pg)
 {
-	if (PQstatus(pg->conn) == CONNECTION_OK && PQtransactionStatus(pg->conn) != PQTRANS_IDLE)
-		PQclear(PQexec(pg->conn, "ROLLBACK"));
+	struct err ignored;
+
+	if (pg_alive(pg) && PQtransactionStatus(pg->conn) != PQTRANS_IDLE)
+		PQclear(pg_last_result(pg, PQsendQuery(pg->conn, "ROLLBACK"), &ignored));
 }
 
 bool pg_query(struct pg *pg, const char *sql, const char *const *params, int param_count, struct pg_rows **rows,
 	      struct err *err)
 {
-	return check(pg, PQexecParams(pg->conn, sql, param_count, NULL, params, NULL, NULL, 0), rows, err);
+	bool sent = PQsendQueryParams(pg->conn, sql, param_count, NULL, params, NULL, NULL, 0);
+	return check(pg, pg_last_result(pg, sent, err), rows, err);
 }
 
 bool pg_copy_begin(struct pg *pg, const char *sql, struct err *err)
 {
-	PGresult *result = PQexec(pg->conn, sql);
-	if (PQresultStatus(result) != PGRES_COPY_IN)
+	PGresult *result = pg_last_result(pg, PQsendQuery(pg->conn, sql), err);
+	if (result == NULL || PQresultStatus(result) != PGRES_COPY_IN)
 		return check(pg, result, NULL, err);
 	PQclear(result);
 	return true;

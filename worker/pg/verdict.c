@@ -25,7 +25,7 @@ static const struct rule rules[] = {
 	{"58", VERDICT_PAUSE, "Look into the database server's log."},
 	{"26000", VERDICT_PREPARE, NULL},
 	{"42P05", VERDICT_PREPARE, NULL},
-	{"0A000", VERDICT_PREPARE, NULL}, /* cached plan must not change result type */
+	{"0A000", VERDICT_PREPARE, NULL}, /* cached plan must not change result type: see is_stale_plan() */
 	{"42501", VERDICT_STOP, "Grant this role its rights on the schema and its tables."},
 	{"42P01", VERDICT_STOP, "A table is missing. Was `byunique init` run, and `postgres.schema` set right?"},
 	{"42", VERDICT_STOP, "The database objects are not those this version expects. Run `byunique init`."},
@@ -50,6 +50,27 @@ enum verdict pg_verdict(const char *sqlstate)
 	return rule_of(sqlstate)->verdict;
 }
 
+/* 0A000 has many causes, and its message many languages: the server's own function tells the one that is meant. */
+static bool is_stale_plan(const PGresult *result)
+{
+	const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+	return function != NULL && strcmp(function, "RevalidateCachedQuery") == 0;
+}
+
+static const struct rule *rule_of_result(const PGresult *result, const char *sqlstate)
+{
+	const struct rule *rule = rule_of(sqlstate);
+	return strcmp(sqlstate, "0A000") != 0 || is_stale_plan(result) ? rule : rule_of("");
+}
+
+/* A message of class 22 may quote the value at fault (invalid input syntax for type integer: "…"), and what a trigger of
+ * somebody's raises may hold anything. */
+static bool may_quote_values(const PGresult *result, const char *sqlstate, enum verdict verdict)
+{
+	return strncmp(sqlstate, "22", 2) == 0 ||
+	       (verdict == VERDICT_BISECT && PQresultErrorField(result, PG_DIAG_CONTEXT) != NULL);
+}
+
 bool pg_result_error(const PGresult *result, const char *context, struct err *err)
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -61,12 +82,11 @@ bool pg_result_error(const PGresult *result, const char *context, struct err *er
 		err_set(err, VERDICT_RECONNECT, "", "%s failed", context);
 		return err_detail(err, "%s", PQresultErrorMessage(result));
 	}
-	const struct rule *rule = rule_of(sqlstate);
+	const struct rule *rule = rule_of_result(result, sqlstate);
 	err_set(err, rule->verdict, sqlstate, "%s failed", context);
-	/* A message of class 22 may quote the value at fault: invalid input syntax for type integer: "…". */
 	if (constraint != NULL)
 		err_detail(err, "constraint %s of table %s", constraint, table ? table : "?");
-	else if (strncmp(sqlstate, "22", 2) != 0 && message != NULL)
+	else if (message != NULL && !may_quote_values(result, sqlstate, rule->verdict))
 		err_detail(err, "%s", message);
 	if (rule->hint != NULL)
 		err_hint(err, "%s", rule->hint);

@@ -17,7 +17,7 @@ enum { ENCODING = 1 }; /* of outcome.entries and of the results that are made fr
 static struct update *find_update(struct store *store, const struct extension *extension, int64_t version)
 {
 	for (uint32_t i = 0; i < store->update_count; i++) {
-		struct update *update = &store->updates[i];
+		struct update *update = store->updates[i];
 		if (update->extension_id != extension->id)
 			continue;
 		if (update->catalogue_version != version) { /* indexes mean other attributes now */
@@ -29,8 +29,10 @@ static struct update *find_update(struct store *store, const struct extension *e
 		return update;
 	}
 	store->updates = xrealloc(store->updates, sizeof(*store->updates) * (store->update_count + 1));
-	store->updates[store->update_count] = (struct update){.extension_id = extension->id, .catalogue_version = version};
-	return &store->updates[store->update_count++];
+	struct update *update = xcalloc(1, sizeof(*update));
+	*update = (struct update){.extension_id = extension->id, .catalogue_version = version};
+	store->updates[store->update_count++] = update;
+	return update;
 }
 
 static struct update *update_for(struct store *store, const struct group *group, int64_t version)
@@ -195,7 +197,7 @@ static void send_refusals(struct store *store, const struct span *span)
 		pg_array_int4(&arrays[POSITION], message->partition->id);
 		pg_array_int8(&arrays[OFFSET], message->offset);
 		pg_array_int2(&arrays[CODE], (int16_t)message->answer.code);
-		add_text(&arrays[ATTRIBUTE], message->answer.attribute);
+		add_text(&arrays[ATTRIBUTE], pg_text_escape(message->answer.attribute, &span->batch->arena));
 		add_text(&arrays[DETAIL], message->answer.detail);
 		any = true;
 	}

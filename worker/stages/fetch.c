@@ -10,17 +10,19 @@ static struct partition *find_partition(const struct assignment *assignment, int
 	return NULL;
 }
 
-/* A message that was under way when its partition was taken or refused has no partition here, and is let go. */
+/* A message that was under way when its partition was taken or refused has no partition here, and is let go; so is one
+ * that a client library hands out again after a pause. */
 static void take(const struct assignment *assignment, const struct message *message, int32_t number, struct batch *batch)
 {
 	struct partition *partition = find_partition(assignment, number);
 
-	if (partition == NULL) {
+	if (partition == NULL || message->offset < partition->fetched_offset) {
 		message_dispose(message->raw);
 		return;
 	}
 	batch->messages[batch->count] = *message;
 	batch->messages[batch->count].partition = partition;
+	partition->fetched_offset = message->offset + 1;
 	batch->count++;
 	batch->bytes += message->key.len + message->value.len;
 	arena_attach(&batch->arena, message_dispose, message->raw);

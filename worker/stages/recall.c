@@ -35,8 +35,10 @@ void store_free(struct store *store)
 {
 	if (store == NULL)
 		return;
-	for (uint32_t i = 0; i < store->update_count; i++)
-		buf_release(&store->updates[i].sql);
+	for (uint32_t i = 0; i < store->update_count; i++) {
+		buf_release(&store->updates[i]->sql);
+		free(store->updates[i]);
+	}
 	for (uint32_t i = 0; i < store->array_count; i++)
 		buf_release(&store->arrays[i]);
 	free(store->updates);
@@ -258,7 +260,7 @@ static void stored_answer(struct memory *memory, struct message *message, struct
 	    pg_rows_int(refusals, memory->refusal, 0) != message->offset)
 		return;
 	message->answer.code = (enum outcome_code)pg_rows_int(refusals, memory->refusal, 1);
-	message->answer.attribute = arena_copy(arena, pg_rows_bytes(refusals, memory->refusal, 2));
+	message->answer.attribute = pg_text_unescape(pg_rows_bytes(refusals, memory->refusal, 2), arena);
 	message->answer.detail = arena_copy(arena, pg_rows_bytes(refusals, memory->refusal, 3));
 	outcome_fill_detail(&message->answer);
 }

@@ -19,7 +19,7 @@ struct store {
 	struct pg_statement begin, lock_catalogue, fence, state, recall_outcomes, recall_refusals, known_ids;
 	struct pg_statement store_refusals, store_repeats, store_outcomes, move_positions, commit;
 	int32_t id_generation; /* where the open transaction's ids go */
-	struct update *updates; /* one for each extension met; owned */
+	struct update **updates; /* one for each extension met; they stay where they are; owned */
 	uint32_t update_count;
 	struct buf *arrays; /* parameters under construction; owned */
 	uint32_t array_count;

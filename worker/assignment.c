@@ -1,0 +1,229 @@
+/* Partitions are claimed under a lock on their position rows, so a batch of the last owner that is still under way ends
+ * first, and one that comes later fails at the fence. What Kafka knows is asked for after the assignment: from then on the
+ * group refuses offsets of the last owner's generation, and offsets in a transaction still open are waited for. */
+#include "pipeline.h"
+
+#include "byunique/log.h"
+#include "byunique/start.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+/* One partition while it is decided where it starts. */
+struct candidate {
+	struct position position;
+	struct log_facts log;
+	struct peek *last; /* the last message processed, or NULL when it can't be looked at */
+	struct start start;
+	bool refused;
+};
+
+static struct assignment *assignment_new(uint32_t count)
+{
+	struct assignment *assignment = xcalloc(1, sizeof(*assignment));
+
+	assignment->partitions = xcalloc(count, sizeof(*assignment->partitions));
+	if (getrandom(assignment->token, sizeof(assignment->token), 0) != (ssize_t)sizeof(assignment->token))
+		die("the kernel gives no random bytes");
+	return assignment;
+}
+
+void assignment_free(struct assignment *assignment)
+{
+	if (assignment == NULL)
+		return;
+	group_free(assignment->group);
+	free(assignment->partitions);
+	free(assignment);
+}
+
+/* --- the facts ------------------------------------------------------------------------------------------------------ */
+
+static bool read_log_facts(struct pipeline *pipeline, const int32_t *numbers, uint32_t count, struct arena *arena,
+			   struct candidate *candidates, struct err *err)
+{
+	struct log_facts *facts = arena_zarray(arena, struct log_facts, count);
+
+	if (pipeline->cluster_id == NULL && !consumer_cluster_id(pipeline->consumer, &pipeline->cluster_id, err))
+		return false;
+	if (!consumer_facts(pipeline->consumer, numbers, count, facts, err))
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		candidates[i].log = facts[i];
+	return true;
+}
+
+static bool read_positions(struct pipeline *pipeline, const int32_t *numbers, uint32_t count, struct arena *arena,
+			   struct candidate *candidates, struct err *err)
+{
+	struct position *positions = arena_zarray(arena, struct position, count);
+
+	if (!position_read(pipeline->pg, pipeline->config->commands_topic, numbers, count, arena, positions, err))
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		candidates[i].position = positions[i];
+	return true;
+}
+
+/* Is the last message processed still the same one? */
+static bool peek_at_last(const struct config *config, uint32_t count, struct arena *arena, struct candidate *candidates,
+			 struct err *err)
+{
+	struct peek *peeks = arena_zarray(arena, struct peek, count);
+	uint32_t peek_count = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		int64_t last = candidates[i].position.last_offset;
+		if (!candidates[i].position.known || last < candidates[i].log.log_start || last >= candidates[i].log.log_end)
+			continue;
+		candidates[i].last = &peeks[peek_count++];
+		*candidates[i].last = (struct peek){.partition = candidates[i].position.partition, .offset = last};
+	}
+	return consumer_peek(config, peeks, peek_count, err);
+}
+
+/* --- the decision ----------------------------------------------------------------------------------------------------- */
+
+static void decide(const struct pipeline *pipeline, struct candidate *candidate)
+{
+	const char *topic = log_quotes(pipeline->config->commands_topic);
+	const struct position *position = &candidate->position;
+	const struct peek *last = candidate->last;
+	struct start_facts facts = {
+		.partition = position->partition,
+		.log_start = candidate->log.log_start,
+		.log_end = candidate->log.log_end,
+		.committed = candidate->log.committed,
+		.known = position->known,
+		.next_offset = position->next_offset,
+		.published_offset = position->published_offset,
+		.has_last = last != NULL && last->found,
+		.last_is_another = last != NULL && last->found && last->hash != position->last_hash,
+		.cluster_id = position->cluster_id.base,
+		.group_id = position->group_id.base,
+		.our_cluster_id = pipeline->cluster_id,
+		.our_group_id = config_kafka(pipeline->config, "group.id"),
+	};
+	struct err err;
+
+	candidate->refused = !start_decide(&facts, &candidate->start, &err);
+	if (candidate->refused) {
+		log_event(LOG_ERROR, "partition_refused", "topic=%s partition=%" PRId32 " what=%s detail=%s hint=%s", topic,
+			  position->partition, log_quotes(err.what), log_quotes(err.detail), log_quotes(err.hint));
+		return;
+	}
+	if (candidate->start.warning != NULL)
+		log_event(LOG_WARN, candidate->start.warning, "topic=%s partition=%" PRId32 " reason=%s position=%" PRId64
+							      " committed=%" PRId64 " start=%" PRId64,
+			  topic, position->partition, log_quotes(candidate->start.reason),
+			  position->known ? position->next_offset : -1, facts.committed, candidate->start.offset);
+}
+
+static void add_partition(struct assignment *assignment, const struct candidate *candidate)
+{
+	struct partition *partition = &assignment->partitions[assignment->count++];
+	const struct position *position = &candidate->position;
+	int64_t next_offset = position->known ? position->next_offset : candidate->start.offset;
+	int64_t published = position->known ? position->published_offset : candidate->start.offset;
+
+	if (candidate->log.committed > published) /* but not beyond what this database knows */
+		published = candidate->log.committed < next_offset ? candidate->log.committed : next_offset;
+	*partition = (struct partition){
+		.number = position->partition,
+		.start = candidate->start.offset,
+		.fetched_offset = candidate->start.offset,
+		.next_offset = next_offset,
+		.uncertain_offset = -1,
+		.published_stored = position->known ? position->published_offset : candidate->start.offset,
+		.published = published,
+	};
+}
+
+/* --- the claim ---------------------------------------------------------------------------------------------------------- */
+
+static bool claim(struct pipeline *pipeline, struct assignment *assignment, struct arena *arena, struct err *err)
+{
+	uint32_t count = assignment->count;
+	int32_t *numbers = arena_array(arena, int32_t, count), *ids = arena_zarray(arena, int32_t, count);
+	int64_t *next_offsets = arena_array(arena, int64_t, count);
+
+	for (uint32_t i = 0; i < count; i++) {
+		numbers[i] = assignment->partitions[i].number;
+		next_offsets[i] = assignment->partitions[i].next_offset;
+	}
+	if (!position_claim(pipeline->pg, pipeline->config->commands_topic, numbers, next_offsets, count,
+			    assignment->token, pipeline->cluster_id, config_kafka(pipeline->config, "group.id"), ids, err))
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		assignment->partitions[i].id = ids[i];
+	return true;
+}
+
+/* With the database taken: facts, decisions and claim, in one PostgreSQL transaction. */
+static bool decide_and_claim(struct pipeline *pipeline, const int32_t *numbers, uint32_t count, struct arena *arena,
+			     struct candidate *candidates, struct assignment *assignment, struct err *err)
+{
+	bool ok = read_positions(pipeline, numbers, count, arena, candidates, err) &&
+		  peek_at_last(pipeline->config, count, arena, candidates, err);
+
+	for (uint32_t i = 0; ok && i < count; i++) {
+		decide(pipeline, &candidates[i]);
+		if (!candidates[i].refused)
+			add_partition(assignment, &candidates[i]);
+	}
+	ok = ok && assignment->count > 0 && claim(pipeline, assignment, arena, err);
+	if (!ok)
+		pg_rollback(pipeline->pg);
+	return ok;
+}
+
+static void log_start(const struct pipeline *pipeline, const struct assignment *assignment)
+{
+	struct buf list = BUF_EMPTY;
+
+	for (uint32_t i = 0; i < assignment->count; i++)
+		buf_printf(&list, "%s%" PRId32 "@%" PRId64, i ? "," : "", assignment->partitions[i].number,
+			   assignment->partitions[i].start);
+	log_event(LOG_INFO, "partitions_started", "topic=%s count=%" PRIu32 " partitions=%s",
+		  log_quotes(pipeline->config->commands_topic), assignment->count, list.base);
+	buf_release(&list);
+}
+
+static bool start(struct pipeline *pipeline, const int32_t *numbers, uint32_t count, struct arena *arena,
+		  struct assignment *assignment, struct err *err)
+{
+	struct candidate *candidates = arena_zarray(arena, struct candidate, count);
+
+	if (!read_log_facts(pipeline, numbers, count, arena, candidates, err) || !database_take(pipeline, err))
+		return false;
+	err->verdict = VERDICT_NONE;
+	bool ok = decide_and_claim(pipeline, numbers, count, arena, candidates, assignment, err);
+	database_give(pipeline);
+	if (!ok && err->verdict == VERDICT_NONE) {
+		err_set(err, VERDICT_REFUSE, "", "every partition given to this worker is refused");
+		return err_detail(err, "the reasons are logged above, as partition_refused");
+	}
+	if (!ok || !consumer_start(pipeline->consumer, assignment->partitions, assignment->count, err))
+		return false;
+	assignment->group = consumer_group(pipeline->consumer);
+	log_start(pipeline, assignment);
+	return true;
+}
+
+bool assignment_start(struct pipeline *pipeline, const int32_t *numbers, uint32_t count, struct assignment **out,
+		      struct err *err)
+{
+	struct assignment *assignment = assignment_new(count);
+	struct arena arena;
+
+	arena_init(&arena);
+	bool ok = start(pipeline, numbers, count, &arena, assignment, err);
+	arena_release(&arena);
+	if (!ok) {
+		assignment_free(assignment);
+		assignment = NULL;
+	}
+	*out = assignment;
+	return ok;
+}

@@ -1,0 +1,32 @@
+/* The handler only sets a flag: every loop that may last looks at it, at least ten times a second. */
+#include "byunique/signals.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+enum { EXIT_AT_ONCE = 1 };
+
+static volatile sig_atomic_t stop_requested;
+
+static void on_stop(int number)
+{
+	(void)number;
+	if (stop_requested)
+		_exit(EXIT_AT_ONCE);
+	stop_requested = 1;
+}
+
+void signals_install(void)
+{
+	struct sigaction stop = {.sa_handler = on_stop}, ignore = {.sa_handler = SIG_IGN};
+
+	sigemptyset(&stop.sa_mask);
+	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+}
+
+bool signals_stop_requested(void)
+{
+	return stop_requested != 0;
+}

@@ -1,0 +1,79 @@
+/* What the worker's threads share. Files of the pipeline only: pipeline.c (threads), storing.c (the storing thread's
+ * reaction to trouble), assignment.c (where partitions start). */
+#ifndef BYUNIQUE_WORKER_PIPELINE_H
+#define BYUNIQUE_WORKER_PIPELINE_H
+
+#include "byunique/config.h"
+#include "byunique/position.h"
+#include "byunique/queue.h"
+#include "byunique/stages.h"
+
+#include <pthread.h>
+
+struct pipeline {
+	const struct config *config;
+
+	/* PostgreSQL. The storing thread has it nearly all the time; the fetching thread at assignment, when the path is empty.
+	 * database_take() and database_give() say whose turn it is. */
+	struct pg *pg;
+	struct store *store;
+	struct slot slot;
+	char *cluster_id; /* owned */
+	pthread_mutex_t pg_turn;
+
+	struct catalogue *catalogue; /* the newest known; pipeline_catalogue(), pipeline_renew_catalogue() */
+	pthread_mutex_t catalogue_turn;
+
+	/* Fetching thread */
+	struct consumer *consumer;
+	struct schemas *reading;
+	struct assignment *assignment; /* what is being fetched; NULL: nothing; others read it when it is their turn */
+	struct assignment *retired;    /* taken away while a batch was being filled from it */
+	int32_t *given;		       /* partitions given but not started yet; owned */
+	uint32_t given_count;
+	bool is_given;
+	unsigned start_attempts;
+	int64_t start_at_ms; /* when to try to start them (again) */
+
+	/* Publishing thread */
+	struct producer *producer;
+	struct schemas *writing;
+	_Atomic bool publishing; /* inside of a Kafka transaction */
+
+	/* Batches go round: idle → (filled) → decoded → stored → idle. */
+	struct queue idle, decoded, stored;
+	int in_flight; /* batches between the fetching thread and idle */
+	pthread_mutex_t flight_turn;
+
+	/* The first failure of a session; guarded by flight_turn. */
+	bool failed;
+	struct err failure;
+};
+
+/* The connection, alive; else false with *err. Reconnects when it is not, and takes the worker's slot again. */
+bool database_take(struct pipeline *pipeline, struct err *err) BYU_MUST_CHECK;
+void database_give(struct pipeline *pipeline);
+
+struct catalogue *pipeline_catalogue(struct pipeline *pipeline); /* a reference: catalogue_drop() */
+void pipeline_renew_catalogue(struct pipeline *pipeline, struct catalogue *catalogue); /* takes the reference over */
+
+/* The session can't go on. The first call counts; always returns false. */
+bool pipeline_fail(struct pipeline *pipeline, const struct err *err);
+
+/* Wait a little, or until there is no point in waiting any more. */
+void pipeline_pause(const struct batch *batch, int64_t pause_ms);
+
+/* storing.c: all of a batch into PostgreSQL. False: the batch is dropped (its partitions are lost, or the session failed). */
+bool store_batch(struct pipeline *pipeline, struct batch *batch) BYU_MUST_CHECK;
+/* Between batches: the position rows catch up with what was published, old outcomes and ids go. Cheap unless it is time. */
+void store_housekeeping(struct pipeline *pipeline, bool idle, int64_t *last_ms);
+/* With the database taken: position rows catch up now. */
+void store_published(struct pipeline *pipeline);
+
+/* assignment.c: decide where each partition starts, claim them, begin to fetch. Refused ones are logged and left out; when
+ * none is left VERDICT_REFUSE. */
+bool assignment_start(struct pipeline *pipeline, const int32_t *numbers, uint32_t count, struct assignment **assignment,
+		      struct err *err) BYU_MUST_CHECK;
+void assignment_free(struct assignment *assignment); /* NULL is fine */
+
+#endif

@@ -1,0 +1,274 @@
+/* A batch into PostgreSQL, whatever gets in the way. Here is what each verdict of pg/verdict.c leads to.
+ *
+ * A batch goes as one span, one transaction. Trouble with the whole transaction repeats the span; a command that the
+ * database refuses is found by halving it: pieces go in the order of offsets, so commands of one record keep theirs, and
+ * grow again as they succeed. */
+#include "pipeline.h"
+
+#include "byunique/clock.h"
+#include "byunique/log.h"
+#include "byunique/signals.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { HOUSEKEEPING_MS = 10000, LOG_REPEATS_MS = 10000 };
+
+/* --- the database, whose turn it is ----------------------------------------------------------------------------------- */
+
+static bool take_slot_again(struct pipeline *pipeline, struct err *err)
+{
+	bool kept = true;
+
+	if (pipeline->slot.transactional_id == NULL)
+		return true; /* none taken yet */
+	if (!slot_keep(pipeline->pg, config_kafka(pipeline->config, "group.id"), &pipeline->slot, &kept, err))
+		return false;
+	return kept || err_set(err, VERDICT_REJOIN, "", "another worker took the transactional id over meanwhile");
+}
+
+static bool reconnect(struct pipeline *pipeline, struct err *err)
+{
+	return pg_reconnect(pipeline->pg, err) && take_slot_again(pipeline, err);
+}
+
+bool database_take(struct pipeline *pipeline, struct err *err)
+{
+	pthread_mutex_lock(&pipeline->pg_turn);
+	if (pg_alive(pipeline->pg) || reconnect(pipeline, err))
+		return true;
+	pthread_mutex_unlock(&pipeline->pg_turn);
+	return false;
+}
+
+void database_give(struct pipeline *pipeline)
+{
+	pthread_mutex_unlock(&pipeline->pg_turn);
+}
+
+/* --- one span ------------------------------------------------------------------------------------------------------------ */
+
+/* The catalogue is newer than what the batch was validated against. It is read in the transaction, under its lock; then
+ * the transaction is begun anew, as recall's answers rest on the old outcomes. */
+static bool follow_catalogue(struct pipeline *pipeline, struct batch *batch, struct err *err)
+{
+	struct catalogue *catalogue;
+
+	if (!pg_read_catalogue(pipeline->pg, &catalogue, err)) {
+		pg_rollback(pipeline->pg);
+		return false;
+	}
+	pg_rollback(pipeline->pg);
+	log_event(LOG_INFO, "catalogue_changed", "version=%" PRId64, catalogue->version);
+	validate_batch(batch, catalogue);
+	pipeline_renew_catalogue(pipeline, catalogue);
+	return true;
+}
+
+static bool store_span(struct pipeline *pipeline, struct span *span, struct err *err)
+{
+	int64_t version;
+	struct plan plan;
+
+	for (;;) {
+		if (!recall_span(pipeline->store, span, &version, err))
+			return false;
+		if (version == span->batch->catalogue->version)
+			break;
+		if (!follow_catalogue(pipeline, span->batch, err))
+			return false;
+	}
+	plan_span(span, &plan);
+	return apply_span(pipeline->store, span, &plan, err);
+}
+
+/* --- reactions ------------------------------------------------------------------------------------------------------------- */
+
+struct effort {
+	uint32_t most;	  /* messages in the next span */
+	unsigned attempt; /* of the same span */
+	int64_t last_log_ms;
+	bool away;
+};
+
+static void halve(struct effort *effort, const struct span *span)
+{
+	effort->most = (span->end - span->begin) / 2;
+	effort->attempt = 0;
+}
+
+/* The one command left is the culprit: it is answered InternalError, and the others go on. When it was refused before it
+ * reached the database, the fault is not its own. */
+static bool refuse_command(struct pipeline *pipeline, const struct span *span, struct err *err)
+{
+	struct message *message = &span->batch->messages[span->begin];
+
+	if (message->outcome.code != OUTCOME_NONE) {
+		err->verdict = VERDICT_STOP;
+		err_hint(err, "The database refuses even a batch that changes no record: look into its log.");
+		return pipeline_fail(pipeline, err);
+	}
+	log_event(LOG_WARN, "command_refused_by_database", "partition=%" PRId32 " offset=%" PRId64 " sqlstate=%s detail=%s",
+		  message->partition->number, message->offset, log_quotes(err->origin), log_quotes(err->detail));
+	message->outcome = (struct outcome){.code = OUTCOME_INTERNAL_ERROR};
+	outcome_fill_detail(&message->outcome);
+	return true;
+}
+
+static void log_trouble(struct effort *effort, const char *event, const struct err *err)
+{
+	if (log_limit(&effort->last_log_ms, LOG_REPEATS_MS))
+		log_err(LOG_WARN, event, err);
+}
+
+static bool come_back(struct pipeline *pipeline, const struct batch *batch, struct effort *effort, struct err *err)
+{
+	enum { BASE_MS = 100, CAP_MS = 10000 };
+
+	log_trouble(effort, "postgres_away", err);
+	effort->away = true;
+	for (;;) {
+		if (effort->attempt > 0)
+			pipeline_pause(batch, clock_backoff_ms(effort->attempt, BASE_MS, CAP_MS));
+		effort->attempt++;
+		if (batch->assignment->lost)
+			return false;
+		if (reconnect(pipeline, err))
+			return true;
+		if (err->verdict != VERDICT_RECONNECT)
+			return pipeline_fail(pipeline, err);
+		log_trouble(effort, "postgres_away", err);
+	}
+}
+
+static bool react(struct pipeline *pipeline, const struct span *span, struct effort *effort, struct err *err)
+{
+	enum { RETRY_BASE_MS = 5, RETRY_CAP_MS = 2000, PAUSE_BASE_MS = 500, PAUSE_CAP_MS = 15000 };
+	bool single = span->end - span->begin == 1;
+
+	switch (err->verdict) {
+	case VERDICT_HALVE:
+		if (!single) {
+			halve(effort, span);
+			return true;
+		} /* fall through */
+	case VERDICT_RETRY:
+		log_trouble(effort, "batch_again", err);
+		pipeline_pause(span->batch, clock_backoff_ms(effort->attempt++, RETRY_BASE_MS, RETRY_CAP_MS));
+		return true;
+	case VERDICT_PAUSE:
+		log_trouble(effort, "postgres_in_need", err);
+		pipeline_pause(span->batch, clock_backoff_ms(effort->attempt++, PAUSE_BASE_MS, PAUSE_CAP_MS));
+		return true;
+	case VERDICT_RECONNECT: return come_back(pipeline, span->batch, effort, err);
+	case VERDICT_PREPARE:
+		if (effort->attempt++ > 0)
+			pipeline_pause(span->batch, clock_backoff_ms(effort->attempt, RETRY_BASE_MS, RETRY_CAP_MS));
+		return pg_deallocate(pipeline->pg, err) || come_back(pipeline, span->batch, effort, err);
+	case VERDICT_BISECT:
+		if (!single) {
+			halve(effort, span);
+			return true;
+		}
+		return refuse_command(pipeline, span, err);
+	default: return pipeline_fail(pipeline, err);
+	}
+}
+
+static void went_well(struct effort *effort, uint32_t all)
+{
+	if (effort->away)
+		log_event(LOG_INFO, "postgres_back", "attempts=%u", effort->attempt);
+	effort->away = false;
+	effort->attempt = 0;
+	effort->most = effort->most > all / 2 ? all : effort->most * 2;
+}
+
+static bool store_spans(struct pipeline *pipeline, struct batch *batch)
+{
+	struct effort effort = {.most = batch->count};
+	struct span span = {.batch = batch};
+	struct err err;
+
+	while (span.begin < batch->count) {
+		uint32_t left = batch->count - span.begin;
+		span.end = span.begin + (left < effort.most ? left : effort.most);
+		if (batch->assignment->lost)
+			return false;
+		if (store_span(pipeline, &span, &err)) {
+			span.begin = span.end;
+			went_well(&effort, batch->count);
+		} else if (batch->assignment->lost || !react(pipeline, &span, &effort, &err)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool store_batch(struct pipeline *pipeline, struct batch *batch)
+{
+	pthread_mutex_lock(&pipeline->pg_turn);
+	bool ok = store_spans(pipeline, batch);
+	pthread_mutex_unlock(&pipeline->pg_turn);
+	return ok;
+}
+
+/* --- between batches -------------------------------------------------------------------------------------------------------- */
+
+/* Only what is new; the rows may lag, so trouble is no more than noted. */
+void store_published(struct pipeline *pipeline)
+{
+	const struct assignment *assignment = pipeline->assignment;
+	int32_t *ids = xcalloc(assignment->count, sizeof(*ids));
+	int64_t *offsets = xcalloc(assignment->count, sizeof(*offsets));
+	uint32_t count = 0;
+	struct err err;
+
+	for (uint32_t i = 0; i < assignment->count; i++) {
+		struct partition *partition = &assignment->partitions[i];
+		int64_t published = partition->published;
+		if (published <= partition->published_stored)
+			continue;
+		ids[count] = partition->id;
+		offsets[count++] = published;
+		partition->published_stored = published;
+	}
+	if (count > 0 && pg_alive(pipeline->pg) &&
+	    !position_publish(pipeline->pg, ids, offsets, count, assignment->token, &err))
+		log_err(LOG_DEBUG, "housekeeping_failed", &err);
+	free(ids);
+	free(offsets);
+}
+
+static bool expire(struct pipeline *pipeline, const struct assignment *assignment, struct err *err)
+{
+	int32_t *ids = xcalloc(assignment->count, sizeof(*ids));
+	int64_t deleted = 0, older_than_ms = clock_wall_ms() - pipeline->config->outcome_retention;
+	bool rotated = false;
+
+	for (uint32_t i = 0; i < assignment->count; i++)
+		ids[i] = assignment->partitions[i].id;
+	bool ok = retention_expire_outcomes(pipeline->pg, ids, assignment->count, older_than_ms, &deleted, err) &&
+		  retention_rotate_ids(pipeline->pg, pipeline->config->idempotency_retention, &rotated, err);
+	if (ok && (deleted > 0 || rotated))
+		log_event(LOG_INFO, "retention", "outcome_batches_deleted=%" PRId64 " id_generations_changed=%s", deleted,
+			  rotated ? "true" : "false");
+	free(ids);
+	return ok;
+}
+
+void store_housekeeping(struct pipeline *pipeline, bool idle, int64_t *last_ms)
+{
+	bool due = log_limit(last_ms, HOUSEKEEPING_MS);
+	struct err err;
+
+	if (!due && !idle)
+		return;
+	pthread_mutex_lock(&pipeline->pg_turn);
+	if (pipeline->assignment != NULL && pg_alive(pipeline->pg)) {
+		store_published(pipeline);
+		if (due && pg_alive(pipeline->pg) && !expire(pipeline, pipeline->assignment, &err))
+			log_err(LOG_WARN, "housekeeping_failed", &err);
+	}
+	pthread_mutex_unlock(&pipeline->pg_turn);
+}
