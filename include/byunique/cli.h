@@ -40,7 +40,12 @@ static inline bool cli_flag(const struct cli_args *args, const char *name)
 	return cli_option(args, name) != 0;
 }
 
-/* Parse argv, load the configuration, run the command. main() returns what this returns. */
+/* The value of an option that is a whole number from min to max; *value stays when it was not given. */
+bool cli_option_int(const struct cli_args *args, const char *name, int64_t min, int64_t max, int64_t *value,
+		    struct err *err) BYU_MUST_CHECK;
+
+/* Parse argv, load the configuration, run the command. main() returns what this returns. SIGPIPE is ignored: a command that
+ * may write to stdout for ever has to look at ferror(stdout). What could not be written makes the exit code 1. */
 int cli_main(int argc, char **argv);
 
 /* An error as the end of a command: prints it, returns EXIT_USAGE for VERDICT_USAGE, else EXIT_FAILED. */

@@ -9,13 +9,14 @@
 #include "byunique/log.h"
 
 struct property {
-	char *name; /* without the leading "kafka." */
+	char *name; /* without the leading "kafka."; of an alias the name it stands for (kafka_property_name()) */
 	char *value;
-	char *source; /* "FILE:LINE", "environment" or "-X", for messages */
+	char *source; /* "FILE:LINE", the variable's name, "-X" or "default"; for messages */
 };
 
 struct config {
 #define CONFIG_FIELD_STRING char *
+#define CONFIG_FIELD_TOPIC char *
 #define CONFIG_FIELD_INT int64_t
 #define CONFIG_FIELD_DURATION int64_t
 #define CONFIG_FIELD_LEVEL enum log_level
@@ -25,19 +26,16 @@ struct config {
 #undef CONFIG
 	struct property *kafka; /* kafka.*, in order, each name once; bootstrap.servers and group.id always there; owned */
 	size_t kafka_count;
-	bool schemas_dir_is_set; /* false: the built-in default, which may be missing */
+	bool schemas_dir_is_set; /* false: schemas_dir is the installed folder, which may be missing */
 };
 
-struct config_override {
-	const char *key_value; /* "key=value" */
-};
-
-/* `file` may be NULL. Fills *config, which config_release() frees, on success only. */
+/* `file` may be NULL; overrides are the arguments of -X, "key=value". Fills *config, which config_release() frees, on
+ * success only. */
 bool config_load(struct config *config, const char *file, const char *const *overrides, size_t override_count,
 		 struct err *err) BYU_MUST_CHECK;
 void config_release(struct config *config);
 
-const char *config_kafka(const struct config *config, const char *name); /* value of kafka.<name>, or NULL */
+const char *config_kafka(const struct config *config, const char *name); /* value of kafka.<name> or its alias, or NULL */
 
 /* The commented sample file (deploy/byunique.conf is its output) and the list for --help. */
 void config_sample(struct buf *out);

@@ -13,6 +13,10 @@
 bool kafka_create_topic(const struct config *config, const char *topic, int partitions, int replication_factor,
 			bool *created, struct err *err) BYU_MUST_CHECK;
 
+/* Error when there is no such topic. */
+bool kafka_count_partitions(const struct config *config, const char *topic, int *partitions, struct err *err)
+	BYU_MUST_CHECK;
+
 /* Idempotent producer, acks=all. */
 struct kafka_sender;
 bool kafka_sender_open(struct kafka_sender **sender, const struct config *config, struct err *err) BYU_MUST_CHECK;

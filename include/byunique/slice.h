@@ -42,6 +42,9 @@ bool slice_equal_nocase(struct slice a, struct slice b);
 /* Well-formed UTF-8 as in RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF. U+0000 is well-formed. */
 bool slice_is_utf8(struct slice s);
 
+/* Length without a code point that is cut off at the end: what to keep of a text that did not fit. */
+size_t slice_whole(struct slice s);
+
 /* Number of code points; the text has to be well-formed UTF-8. */
 size_t slice_code_points(struct slice s);
 

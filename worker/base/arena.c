@@ -36,7 +36,8 @@ static void run_disposals(struct arena *arena)
 void arena_clear(struct arena *arena)
 {
 	run_disposals(arena);
-	for (struct arena_chunk *chunk = arena->first; chunk != NULL && chunk->used > 0; chunk = chunk->next)
+	/* All of them: one that was too small for the first piece has been passed over empty. */
+	for (struct arena_chunk *chunk = arena->first; chunk != NULL; chunk = chunk->next)
 		chunk->used = 0;
 	arena->current = arena->first;
 	arena->used_bytes = 0;

@@ -1,6 +1,8 @@
 /* Errors are plain values of the caller's, so that returning one costs nothing and nothing has to be freed. */
 #include "byunique/err.h"
 
+#include "byunique/slice.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,18 +33,26 @@ static void make_one_line(char *text)
 	text[end] = '\0';
 }
 
+/* What does not fit is cut off, but no character is torn apart. */
+static void fill(char *text, size_t size, const char *fmt, va_list args)
+{
+	int len = vsnprintf(text, size, fmt, args);
+	if (len < 0 || (size_t)len >= size)
+		text[slice_whole(slice_cstr(text))] = '\0';
+	make_one_line(text);
+}
+
 bool err_set(struct err *err, enum verdict verdict, const char *origin, const char *fmt, ...)
 {
 	va_list args;
 
 	err->verdict = verdict;
-	snprintf(err->origin, sizeof(err->origin), "%s", origin ? origin : "");
+	snprintf(err->origin, sizeof(err->origin), "%s", origin ? origin : ""); /* names and codes: ASCII */
 	err->detail[0] = '\0';
 	err->hint[0] = '\0';
 	va_start(args, fmt);
-	vsnprintf(err->what, sizeof(err->what), fmt, args);
+	fill(err->what, sizeof(err->what), fmt, args);
 	va_end(args);
-	make_one_line(err->what);
 	return false;
 }
 
@@ -51,9 +61,8 @@ bool err_detail(struct err *err, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(err->detail, sizeof(err->detail), fmt, args);
+	fill(err->detail, sizeof(err->detail), fmt, args);
 	va_end(args);
-	make_one_line(err->detail);
 	return false;
 }
 
@@ -62,9 +71,8 @@ bool err_hint(struct err *err, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(err->hint, sizeof(err->hint), fmt, args);
+	fill(err->hint, sizeof(err->hint), fmt, args);
 	va_end(args);
-	make_one_line(err->hint);
 	return false;
 }
 

@@ -1,4 +1,4 @@
-/* Lines are composed in a buffer on the stack and leave in one write, so that threads and processes do not mix theirs.
+/* Lines are composed in a buffer and leave in one write, so that threads and processes do not mix theirs.
  * JSON is made from the same logfmt pairs: one call site serves both formats. */
 #include "byunique/log.h"
 
@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -82,6 +83,7 @@ const char *log_quote(struct slice value)
 		out[len++] = '"';
 	for (size_t i = 0; i < value.len && len < SIZE - 10; i++)
 		append_escaped(out, SIZE, &len, (unsigned char)value.base[i]);
+	len = slice_whole(slice_of(out, len));
 	if (quoted)
 		out[len++] = '"';
 	out[len] = '\0';
@@ -138,14 +140,16 @@ static void pairs_to_json(struct buf *line, const char *p)
 
 void log_event(enum log_level level, const char *event, const char *pairs_fmt, ...)
 {
-	char pairs[2048], when[32];
+	char *pairs, when[32];
 	va_list args;
 
 	if (!log_enabled(level))
 		return;
 	va_start(args, pairs_fmt);
-	vsnprintf(pairs, sizeof(pairs), pairs_fmt, args);
+	int len = vasprintf(&pairs, pairs_fmt, args);
 	va_end(args);
+	if (len < 0)
+		die("out of memory");
 	timestamp(when);
 
 	struct buf line = BUF_EMPTY;
@@ -160,6 +164,7 @@ void log_event(enum log_level level, const char *event, const char *pairs_fmt, .
 	ssize_t written = write(STDERR_FILENO, line.base, line.len);
 	(void)written; /* nobody is left to tell */
 	buf_release(&line);
+	free(pairs);
 }
 
 void log_err(enum log_level level, const char *event, const struct err *err)
@@ -168,7 +173,7 @@ void log_err(enum log_level level, const char *event, const struct err *err)
 
 	buf_printf(&pairs, "verdict=%s what=%s", verdict_name(err->verdict), log_quotes(err->what));
 	if (err->origin[0] != '\0')
-		buf_printf(&pairs, " origin=%s", log_quotes(err->origin));
+		buf_printf(&pairs, " origin=\"%s\"", err->origin); /* a text, also where a SQLSTATE is all digits */
 	if (err->detail[0] != '\0')
 		buf_printf(&pairs, " detail=%s", log_quotes(err->detail));
 	if (err->hint[0] != '\0')

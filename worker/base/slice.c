@@ -82,6 +82,17 @@ bool slice_is_utf8(struct slice s)
 	return true;
 }
 
+size_t slice_whole(struct slice s)
+{
+	size_t tail = 1; /* of the last code point */
+
+	while (tail < s.len && tail < 4 && is_continuation((unsigned char)s.base[s.len - tail]))
+		tail++;
+	if (s.len == 0 || (unsigned char)s.base[s.len - tail] < 0xC0)
+		return s.len;
+	return sequence_len((const unsigned char *)s.base + s.len - tail, tail) ? s.len : s.len - tail;
+}
+
 size_t slice_code_points(struct slice s)
 {
 	size_t count = 0;

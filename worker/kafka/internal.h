@@ -18,5 +18,7 @@ rd_kafka_conf_t *kafka_conf_new(const struct config *config, enum kafka_role rol
 void kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value);
 /* A client; takes conf over. NULL with *err on failure. */
 rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct err *err);
+/* How many partitions a topic has; no such topic is an error that says so. Creates nothing. */
+bool kafka_topic_partitions(rd_kafka_t *client, const char *topic, int *partitions, struct err *err) BYU_MUST_CHECK;
 
 #endif
