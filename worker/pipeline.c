@@ -143,7 +143,7 @@ static bool publish(struct pipeline *pipeline, struct batch *batches)
 	if (batches->assignment->lost)
 		return false;
 	for (struct batch *batch = batches; batch != NULL; batch = batch->next)
-		answer_batch(batch, pipeline->config->commands_topic, pipeline->writing);
+		answer_batch(batch, pipeline->config->commands_topic, pipeline->writing, pipeline->most_bytes);
 	pipeline->publishing = true;
 	bool ok = commit_batches(pipeline->producer, batches, &err);
 	pipeline->publishing = false;
@@ -476,15 +476,33 @@ static bool run_threads(struct pipeline *pipeline, struct err *err)
 	return ok;
 }
 
+/* A message that no topic takes would hold its partition up for ever: cut large ones down until they pass. */
+static void heed_size(struct pipeline *pipeline, const struct err *err)
+{
+	enum { FIRST_BYTES = 1000000, LEAST_BYTES = 16384 };
+
+	if (!kafka_is_too_large(err))
+		return;
+	if (pipeline->most_bytes > FIRST_BYTES)
+		pipeline->most_bytes = FIRST_BYTES;
+	else if (pipeline->most_bytes > LEAST_BYTES)
+		pipeline->most_bytes /= 2;
+	log_event(LOG_WARN, "messages_bounded", "most_bytes=%zu reason=%s", pipeline->most_bytes,
+		  "\"the broker finds a result or a dead letter too large\"");
+}
+
 static bool run_session(struct pipeline *pipeline, struct err *err)
 {
 	pipeline->failed = false;
 	bool ok = take_slot(pipeline, err) && open_clients(pipeline, err);
 	if (ok) {
+		producer_bound(pipeline->producer, pipeline->most_bytes);
 		log_event(LOG_INFO, "session_started", "transactional_id=%s", log_quotes(pipeline->slot.transactional_id));
 		ok = run_threads(pipeline, err);
 	}
 	close_clients(pipeline);
+	if (!ok)
+		heed_size(pipeline, err);
 	return ok;
 }
 
@@ -542,7 +560,7 @@ static void set_up(struct pipeline *pipeline, const struct config *config)
 {
 	enum { ROOM = 64 }; /* beyond a full batch, for what comes in spite of a pause */
 
-	*pipeline = (struct pipeline){.config = config};
+	*pipeline = (struct pipeline){.config = config, .most_bytes = SIZE_MAX};
 	pthread_mutex_init(&pipeline->pg_turn, NULL);
 	pthread_mutex_init(&pipeline->catalogue_turn, NULL);
 	pthread_mutex_init(&pipeline->flight_turn, NULL);

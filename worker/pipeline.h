@@ -38,6 +38,7 @@ struct pipeline {
 	/* Publishing thread */
 	struct producer *producer;
 	struct schemas *writing;
+	size_t most_bytes;	 /* of a message; smaller after each one that the broker found too large */
 	_Atomic bool publishing; /* inside of a Kafka transaction */
 
 	/* Batches go round: idle → (filled) → decoded → stored → idle. */

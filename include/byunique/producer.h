@@ -14,6 +14,10 @@ bool producer_open(struct producer **producer, const struct config *config, cons
 		   struct err *err) BYU_MUST_CHECK;
 void producer_close(struct producer *producer); /* NULL is fine; an open transaction is left to the successor */
 
+/* What is larger, keys and headers included, is cut down from now on, for a broker that refuses it: a result loses the
+ * command's headers, a dead letter its value as well; the header byunique.truncated says so. */
+void producer_bound(struct producer *producer, size_t most_bytes);
+
 bool producer_begin(struct producer *producer, struct err *err) BYU_MUST_CHECK;
 /* The result of a command: its key and headers, then byunique.status and, for an error, byunique.code. */
 bool producer_result(struct producer *producer, const struct message *command, struct slice value, struct err *err)
@@ -29,5 +33,8 @@ struct next_offset {
 bool producer_offsets(struct producer *producer, const struct assignment *assignment, const struct next_offset *offsets,
 		      uint32_t count, struct err *err) BYU_MUST_CHECK;
 bool producer_commit(struct producer *producer, struct err *err) BYU_MUST_CHECK;
+
+/* Was a message larger than its topic takes? */
+bool kafka_is_too_large(const struct err *err);
 
 #endif

@@ -263,7 +263,7 @@ static void test_result_as_command(void **state)
 
 	result_encode(f->schemas, &result, &f->message);
 	assert_int_equal(decode_exact(f, f->message.base, f->message.len), DECODE_MALFORMED);
-	assert_says(f->detail, "byunique.UpdateResult can't be resolved to UpdateByUnique: command_id has a type");
+	assert_says(f->detail, "byunique.UpdateResult can't be resolved to UpdateByUnique: attributes is missing");
 }
 
 static void test_details_name_field_and_byte(void **state)

@@ -33,6 +33,29 @@ static void make_one_line(char *text)
 	text[end] = '\0';
 }
 
+/* Length of the well-formed code point at the beginning, 0 if there is none. */
+static size_t code_point_len(const char *text)
+{
+	for (size_t len = 1; len <= 4 && text[len - 1] != '\0'; len++)
+		if (slice_is_utf8(slice_of(text, len)))
+			return len;
+	return 0;
+}
+
+/* UTF-8: a server may say things in another encoding, and "%.40s" may cut a character in two. */
+static void make_utf8(char *text)
+{
+	size_t len;
+
+	if (slice_is_utf8(slice_cstr(text)))
+		return;
+	for (char *at = text; *at != '\0'; at += len ? len : 1) {
+		len = code_point_len(at);
+		if (len == 0)
+			*at = '?';
+	}
+}
+
 /* What does not fit is cut off, but no character is torn apart. */
 static void fill(char *text, size_t size, const char *fmt, va_list args)
 {
@@ -40,6 +63,7 @@ static void fill(char *text, size_t size, const char *fmt, va_list args)
 	if (len < 0 || (size_t)len >= size)
 		text[slice_whole(slice_cstr(text))] = '\0';
 	make_one_line(text);
+	make_utf8(text);
 }
 
 bool err_set(struct err *err, enum verdict verdict, const char *origin, const char *fmt, ...)

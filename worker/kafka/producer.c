@@ -14,6 +14,7 @@ struct producer {
 	char *commands_topic;
 	char *results_topic;
 	char *dead_letter_topic; /* empty: none */
+	size_t most_bytes;	 /* of a message; larger ones are cut down */
 };
 
 /* The transaction has to time out well before a successor could be waiting for its partitions in earnest. */
@@ -51,8 +52,12 @@ bool producer_open(struct producer **out, const struct config *config, const cha
 		kafka_conf_set(conf, "partitioner", "murmur2_random");
 	if (config_kafka(config, "message.max.bytes") == NULL)
 		kafka_conf_set(conf, "message.max.bytes", "16777216"); /* the topic's own limit decides */
+	/* Topics limit the compressed size: what came in compressed would not always go out as it is. */
+	if (config_kafka(config, "compression.type") == NULL && config_kafka(config, "compression.codec") == NULL)
+		kafka_conf_set(conf, "compression.type", "lz4");
 
 	struct producer *producer = xcalloc(1, sizeof(*producer));
+	producer->most_bytes = SIZE_MAX;
 	producer->commands_topic = xstrdup(config->commands_topic);
 	producer->results_topic = xstrdup(config->results_topic);
 	producer->dead_letter_topic = xstrdup(config->dead_letter_topic);
@@ -84,6 +89,11 @@ void producer_close(struct producer *producer)
 	free(producer->results_topic);
 	free(producer->dead_letter_topic);
 	free(producer);
+}
+
+void producer_bound(struct producer *producer, size_t most_bytes)
+{
+	producer->most_bytes = most_bytes;
 }
 
 bool producer_begin(struct producer *producer, struct err *err)
@@ -138,9 +148,36 @@ static bool produce(struct producer *producer, const char *topic, struct slice k
 	return true;
 }
 
-bool producer_result(struct producer *producer, const struct message *command, struct slice value, struct err *err)
+static size_t header_bytes(const rd_kafka_headers_t *headers)
+{
+	const char *name;
+	const void *value;
+	size_t size, bytes = 0;
+
+	for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
+		bytes += strlen(name) + size;
+	return bytes;
+}
+
+/* The command's headers as far as there is room for them: all, or none and a note. */
+static rd_kafka_headers_t *fitting_headers(const struct producer *producer, const struct message *command,
+					   struct slice value, bool *fits)
 {
 	rd_kafka_headers_t *headers = copied_headers(command);
+
+	*fits = command->key.len + value.len + header_bytes(headers) <= producer->most_bytes;
+	if (*fits)
+		return headers;
+	rd_kafka_headers_destroy(headers);
+	headers = rd_kafka_headers_new(8);
+	add_header(headers, "byunique.truncated", SLICE_LIT("headers"));
+	return headers;
+}
+
+bool producer_result(struct producer *producer, const struct message *command, struct slice value, struct err *err)
+{
+	bool fits;
+	rd_kafka_headers_t *headers = fitting_headers(producer, command, value, &fits);
 	const char *code = outcome_name(command->answer.code);
 
 	add_header_int(headers, "byunique.status", outcome_status(command->answer.code));
@@ -153,13 +190,16 @@ bool producer_dead_letter(struct producer *producer, const struct message *comma
 {
 	if (producer->dead_letter_topic[0] == '\0')
 		return true;
-	rd_kafka_headers_t *headers = copied_headers(command);
+	bool fits;
+	rd_kafka_headers_t *headers = fitting_headers(producer, command, command->value, &fits);
+	if (!fits)
+		add_header(headers, "byunique.truncated", SLICE_LIT("value"));
 	add_header(headers, "__connect.errors.topic", slice_cstr(producer->commands_topic));
 	add_header_int(headers, "__connect.errors.partition", command->partition->number);
 	add_header_int(headers, "__connect.errors.offset", command->offset);
 	add_header(headers, "byunique.code", slice_cstr(outcome_name(command->answer.code)));
 	add_header(headers, "byunique.detail", command->answer.detail);
-	return produce(producer, producer->dead_letter_topic, command->key, command->value, headers, err);
+	return produce(producer, producer->dead_letter_topic, command->key, fits ? command->value : SLICE_NONE, headers, err);
 }
 
 /* --- the end of a transaction --------------------------------------------------------------------------------------------- */

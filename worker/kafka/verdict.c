@@ -1,6 +1,8 @@
 /* librdkafka code → verdict. What is not listed passes by itself or by starting afresh. */
 #include "internal.h"
 
+#include "byunique/producer.h"
+
 struct rule {
 	rd_kafka_resp_err_t code;
 	enum verdict verdict;
@@ -46,4 +48,9 @@ bool kafka_error_take(struct err *err, rd_kafka_error_t *error, const char *what
 	kafka_error(err, rd_kafka_error_code(error), what, rd_kafka_error_string(error));
 	rd_kafka_error_destroy(error);
 	return false;
+}
+
+bool kafka_is_too_large(const struct err *err)
+{
+	return strcmp(err->origin, rd_kafka_err2name(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)) == 0;
 }

@@ -21,10 +21,12 @@ static void write_string(const char *text, struct buf *out)
 static void write_default(const struct attribute *attribute, struct buf *out)
 {
 	switch (attribute->type) {
+	case TYPE_DOUBLE: /* JSON's -0 is the integer 0 */
 	case TYPE_INTEGER:
 	case TYPE_LONG:
-	case TYPE_DOUBLE:
-	case TYPE_BOOLEAN: buf_adds(out, attribute->default_value); break;
+	case TYPE_BOOLEAN:
+		buf_adds(out, strcmp(attribute->default_value, "-0") == 0 ? "-0.0" : attribute->default_value);
+		break;
 	default: write_string(attribute->default_value, out);
 	}
 }

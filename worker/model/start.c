@@ -48,14 +48,14 @@ static bool is_lost(const struct start_facts *facts, int64_t needed, struct err 
 
 static bool start_unknown(const struct start_facts *facts, struct start *start, struct err *err)
 {
-	if (facts->committed > facts->log_start && facts->log_start > 0) {
+	if (facts->committed >= 0 && facts->committed != facts->log_start && facts->log_start > 0) {
 		refuse(err, facts, "this database knows nothing of it, and what the group processed is partly gone");
 		err_detail(err, "the group is at offset %" PRId64 ", the log starts at %" PRId64, facts->committed,
 			   facts->log_start);
 		return err_hint(err, "Is `postgres` the right database? Otherwise restore its backup.");
 	}
 	start->offset = facts->log_start;
-	if (facts->committed > facts->log_start) {
+	if (facts->committed >= 0) {
 		start->warning = "database_knows_nothing";
 		start->reason = "the group has processed this topic, this database has not: starting from the log's start";
 	}

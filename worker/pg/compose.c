@@ -280,9 +280,10 @@ void compose_alter_column(const struct extension *extension, const struct attrib
 
 /* --- load ---------------------------------------------------------------------------------------------------------- */
 
+/* No attribute's name begins with an underscore, so _line is free. */
 void compose_load_table(const struct extension *extension, struct buf *sql)
 {
-	buf_adds(sql, "CREATE TEMPORARY TABLE loading ON COMMIT DROP AS SELECT 0::int8 AS line, * FROM ");
+	buf_adds(sql, "CREATE TEMPORARY TABLE loading ON COMMIT DROP AS SELECT 0::int8 AS _line, * FROM ");
 	quote_name(sql, extension->table);
 	buf_adds(sql, " WITH NO DATA");
 }
@@ -300,13 +301,20 @@ static void name_list(const struct extension *extension, const uint16_t *attribu
 void compose_load_copy(const struct extension *extension, const uint16_t *attributes, size_t count, struct buf *sql)
 {
 	buf_adds(sql, "COPY pg_temp.loading (");
-	name_list(extension, attributes, count, "line, customer_id", sql);
+	name_list(extension, attributes, count, "_line, customer_id", sql);
 	buf_adds(sql, ") FROM STDIN");
 }
 
 static void key_list(const struct extension *extension, struct buf *sql)
 {
 	name_list(extension, extension->unique, extension->unique_count, "customer_id", sql);
+}
+
+void compose_load_repeats(const struct extension *extension, struct buf *sql)
+{
+	buf_adds(sql, "SELECT min(_line), max(_line) FROM pg_temp.loading GROUP BY ");
+	key_list(extension, sql);
+	buf_adds(sql, " HAVING count(*) > 1 ORDER BY 2 LIMIT 1");
 }
 
 void compose_load_merge(const struct extension *extension, const uint16_t *attributes, size_t count, struct buf *sql)

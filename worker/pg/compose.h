@@ -36,6 +36,8 @@ void compose_alter_column(const struct extension *extension, const struct attrib
  * `attributes` are the indexes of the file's columns, in the file's order. */
 void compose_load_table(const struct extension *extension, struct buf *sql);
 void compose_load_copy(const struct extension *extension, const uint16_t *attributes, size_t count, struct buf *sql);
+/* The first record that the rows hold twice: its first and its last line. */
+void compose_load_repeats(const struct extension *extension, struct buf *sql);
 void compose_load_merge(const struct extension *extension, const uint16_t *attributes, size_t count, struct buf *sql);
 
 #endif

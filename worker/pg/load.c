@@ -117,26 +117,13 @@ bool pg_load_row(struct pg_load *load, uint64_t line, struct slice customer_id, 
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
 
-static void compose_repeats(const struct pg_load *load, struct buf *sql)
-{
-	struct arena arena;
-
-	arena_init(&arena);
-	buf_adds(sql, "SELECT min(line), max(line) FROM pg_temp.loading GROUP BY customer_id");
-	for (unsigned k = 0; k < load->extension->unique_count; k++)
-		buf_printf(sql, ", %s",
-			   pg_quote_name(&arena, load->extension->attributes[load->extension->unique[k]].column));
-	buf_adds(sql, " HAVING count(*) > 1 ORDER BY 2 LIMIT 1");
-	arena_release(&arena);
-}
-
 /* The merge would fail as well (21000), but could not tell where. */
 static bool refuse_repeats(struct pg_load *load, const char *file, struct err *err)
 {
 	struct pg_rows *rows = NULL;
 	struct buf sql = BUF_EMPTY;
 
-	compose_repeats(load, &sql);
+	compose_load_repeats(load->extension, &sql);
 	bool ok = pg_query(load->pg, sql.base, NULL, 0, &rows, err);
 	if (ok && pg_rows_count(rows) > 0) {
 		ok = err_set(err, VERDICT_STOP, "", "%s:%lld: the same record as in line %lld", file,

@@ -26,8 +26,30 @@ static void echo_command(const struct message *message, struct result *result)
 	result->issued_at_ms = command->issued_at_ms;
 }
 
+/* At most CUT_BYTES of a text, in whole characters. */
+static void cut(struct slice *text)
+{
+	enum { CUT_BYTES = 1024 };
+
+	if (text->len <= CUT_BYTES)
+		return;
+	text->len = CUT_BYTES;
+	while (text->len > 0 && !slice_is_utf8(*text))
+		text->len--;
+}
+
+static void cut_texts(struct result *result)
+{
+	cut(&result->command_id);
+	cut(&result->customer_id);
+	cut(&result->ext_name);
+	cut(&result->batch_id);
+	cut(&result->detail);
+	cut(&result->attribute);
+}
+
 static void answer_message(const struct message *message, const char *commands_topic, struct schemas *schemas,
-			   struct buf *out)
+			   size_t most_bytes, struct buf *out)
 {
 	struct result result = {
 		.status = outcome_status(message->answer.code),
@@ -42,15 +64,20 @@ static void answer_message(const struct message *message, const char *commands_t
 	if (outcome_name(message->answer.code) != NULL)
 		fill_problem(message, &result);
 	result_encode(schemas, &result, out);
+	if (out->len <= most_bytes)
+		return;
+	buf_clear(out);
+	cut_texts(&result);
+	result_encode(schemas, &result, out);
 }
 
-void answer_batch(struct batch *batch, const char *commands_topic, struct schemas *schemas)
+void answer_batch(struct batch *batch, const char *commands_topic, struct schemas *schemas, size_t most_bytes)
 {
 	struct buf bytes = BUF_EMPTY;
 
 	for (uint32_t i = 0; i < batch->count; i++) {
 		buf_clear(&bytes);
-		answer_message(&batch->messages[i], commands_topic, schemas, &bytes);
+		answer_message(&batch->messages[i], commands_topic, schemas, most_bytes, &bytes);
 		batch->messages[i].result = arena_copy(&batch->arena, buf_slice(&bytes));
 	}
 	buf_release(&bytes);

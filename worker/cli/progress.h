@@ -1,0 +1,25 @@
+/* A progress bar on stderr, where that is a terminal; else nothing. Colour unless NO_COLOR is set. */
+#ifndef CLI_PROGRESS_H
+#define CLI_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct progress {
+	const char *label; /* borrowed */
+	int64_t total;	   /* 0: not known */
+	int64_t begun_ms, drawn_ms;
+	bool visible, coloured;
+};
+
+void progress_begin(struct progress *progress, const char *label, int64_t total);
+/* Draws at most ten times a second: cheap enough to be called for each item. */
+void progress_show(struct progress *progress, int64_t done);
+void progress_end(struct progress *progress); /* the line is cleared */
+
+/* "1234567" → "1,234,567". Returns text. */
+const char *group_digits(int64_t number, char text[32]);
+/* May output to this descriptor be coloured? */
+bool may_colour(int fd);
+
+#endif

@@ -1,0 +1,55 @@
+/* Version 8 is what RFC 9562 leaves to the application: here the first 16 bytes of SHA-256 over
+ *
+ *     u32(bytes of the batch id) batch id u64(row) content hash
+ *
+ * with integers in little-endian order, and then version and variant in their places. */
+#include "byunique/command_id.h"
+
+#include "byunique/clock.h"
+#include "byunique/err.h"
+
+#include <endian.h>
+#include <openssl/evp.h>
+#include <sys/random.h>
+
+enum { COUNT_BITS = 12, SHA256_BYTES = 32 };
+
+static void set_version(struct uuid *uuid, unsigned version)
+{
+	uuid->bytes[6] = (uint8_t)((uuid->bytes[6] & 0x0F) | version << 4);
+	uuid->bytes[8] = (uint8_t)((uuid->bytes[8] & 0x3F) | 0x80);
+}
+
+void uuid_series_next(struct uuid_series *series, struct uuid *uuid)
+{
+	int64_t now = clock_wall_ms() << COUNT_BITS;
+
+	series->last = now > series->last ? now : series->last + 1;
+	if (getrandom(uuid->bytes, sizeof(uuid->bytes), 0) != (ssize_t)sizeof(uuid->bytes))
+		die("the system gives no random numbers");
+	uint64_t time = htobe64((uint64_t)(series->last >> COUNT_BITS) << 16);
+	uint16_t count = htobe16((uint16_t)(series->last & ((1 << COUNT_BITS) - 1)));
+	memcpy(uuid->bytes, &time, 6);
+	memcpy(uuid->bytes + 6, &count, sizeof(count));
+	set_version(uuid, 7);
+}
+
+void uuid_of_row(struct slice batch_id, uint64_t row, const struct content_hash *content, struct uuid *uuid)
+{
+	uint8_t digest[SHA256_BYTES];
+	uint32_t len = htole32((uint32_t)batch_id.len);
+	uint64_t number = htole64(row);
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+
+	bool ok = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) &&
+		  EVP_DigestUpdate(context, &len, sizeof(len)) &&
+		  EVP_DigestUpdate(context, batch_id.base, batch_id.len) &&
+		  EVP_DigestUpdate(context, &number, sizeof(number)) &&
+		  EVP_DigestUpdate(context, content->bytes, sizeof(content->bytes)) &&
+		  EVP_DigestFinal_ex(context, digest, NULL);
+	if (!ok)
+		die("OpenSSL can't compute SHA-256");
+	EVP_MD_CTX_free(context);
+	memcpy(uuid->bytes, digest, sizeof(uuid->bytes));
+	set_version(uuid, 8);
+}
