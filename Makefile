@@ -54,6 +54,13 @@ $(BUILD)/%.o: %.c | deps-build
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# The installed folder is compiled in: `make && make install PREFIX=/usr` must not install a program that looks elsewhere.
+$(BUILD)/worker/base/config.o: $(BUILD)/worker/datadir
+$(BUILD)/worker/datadir: force
+	@mkdir -p $(@D)
+	@echo '$(DATADIR)' | cmp -s - $@ || echo '$(DATADIR)' > $@
+.PHONY: force
+
 # What .incbin embeds, the compiler's dependency files do not see.
 $(BUILD)/worker/avro/embedded.o: $(wildcard schemas/*.avsc)
 $(BUILD)/worker/sql/embedded.o: $(wildcard worker/sql/*.sql schemas/migrations/*.sql schemas/examples/*)

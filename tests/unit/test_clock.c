@@ -50,7 +50,7 @@ static void assert_backoff(unsigned attempt, int64_t base_ms, int64_t cap_ms, in
 		least = pause < least ? pause : least;
 		most = pause > most ? pause : most;
 	}
-	assert_in_range(least, 1, 1 + bound_ms / 10); /* full jitter: from nearly nothing … */
+	assert_in_range(least, 1, 1 + bound_ms / 10);		   /* full jitter: from nearly nothing … */
 	assert_in_range(most, bound_ms - bound_ms / 10, bound_ms); /* … to all of it */
 }
 

@@ -57,7 +57,8 @@ static void assert_golden(const char *name, struct buf *sql)
 static int set_up(void **state)
 {
 	*state = sample_catalogue(
-		"[" SAMPLE_PHONE "," SAMPLE_PAIR ", {\"name\": \"Types\", \"type\": \"multi-valued\", \"unique\": [\"select\", \"day\"],"
+		"[" SAMPLE_PHONE "," SAMPLE_PAIR
+		", {\"name\": \"Types\", \"type\": \"multi-valued\", \"unique\": [\"select\", \"day\"],"
 		"\"attributes\": ["
 		"{\"name\": \"Select\", \"type\": \"string\", \"length\": 10},"
 		"{\"name\": \"Txt\", \"type\": \"string\", \"default\": \"it's \\\\ \\\"so\\\"\"},"
@@ -138,7 +139,8 @@ static void test_wide_update(void **state)
 		assert_int_equal(compose_update_params(extension, &columns), 1 + 1 + 1 + 4 + (i + 62) / 63 + i + 6);
 	}
 	compose_update(extension, &columns, &sql);
-	assert_non_null(strstr(sql.base, "\"w62\" = CASE WHEN t.m0 & 4611686018427387904 <> 0 THEN t.v63 ELSE e.\"w62\" END,"));
+	assert_non_null(
+		strstr(sql.base, "\"w62\" = CASE WHEN t.m0 & 4611686018427387904 <> 0 THEN t.v63 ELSE e.\"w62\" END,"));
 	assert_non_null(strstr(sql.base, "\"w63\" = CASE WHEN t.m1 & 1 <> 0 THEN t.v64 ELSE e.\"w63\" END,"));
 	assert_non_null(strstr(sql.base, " AND (t.m0 | t.m1 | t.m2 | t.m3) <> 0\n"));
 	assert_non_null(strstr(sql.base, " AND (t.m0 | t.m1 | t.m2 | t.m3) = 0\n"));
@@ -211,6 +213,8 @@ static void test_load(void **state)
 	buf_adds(&sql, ";\n");
 	compose_load_copy(pair, all, 4, &sql);
 	buf_adds(&sql, ";\n\\.\n");
+	compose_load_repeats(pair, &sql);
+	buf_adds(&sql, ";\n");
 	compose_load_merge(pair, all, 4, &sql);
 	assert_golden("load_pair", &sql);
 	compose_load_merge(pair, keys_only, 2, &sql);
@@ -222,8 +226,8 @@ static void test_load(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_update),	    TEST(test_wide_update), TEST(test_tables), TEST(test_columns),
-		TEST(test_altered_columns), TEST(test_load),
+		TEST(test_update),  TEST(test_wide_update),	TEST(test_tables),
+		TEST(test_columns), TEST(test_altered_columns), TEST(test_load),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

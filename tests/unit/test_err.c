@@ -180,10 +180,10 @@ static void test_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_set),   cmocka_unit_test(test_one_line), cmocka_unit_test(test_too_long),
-		cmocka_unit_test(test_other_encodings),
-		cmocka_unit_test(test_verdict_names), cmocka_unit_test(test_print),    cmocka_unit_test(test_die),
-		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_set),	      cmocka_unit_test(test_one_line),
+		cmocka_unit_test(test_too_long),      cmocka_unit_test(test_other_encodings),
+		cmocka_unit_test(test_verdict_names), cmocka_unit_test(test_print),
+		cmocka_unit_test(test_die),	      cmocka_unit_test(test_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Binary parameters. The bytes expected are what PostgreSQL 15's array_send() and numeric_send() give for the same values. */
+/* Binary parameters. The bytes expected are what PostgreSQL 15's array_send() and numeric_send() give for the same
+ * values. */
 #include "byunique/cell.h"
 #include "byunique/pg_pipeline.h"
 
@@ -180,8 +181,9 @@ static void test_types(void **state)
 		enum attribute_type type;
 		int oid; /* pg_type.dat */
 		const char *array;
-	} rows[] = {{TYPE_STRING, 25, "text[]"},	  {TYPE_INTEGER, 23, "int4[]"},	  {TYPE_LONG, 20, "int8[]"},
-		    {TYPE_DOUBLE, 701, "float8[]"},	  {TYPE_DATE, 1082, "date[]"},	  {TYPE_DATETIME, 1184, "timestamptz[]"},
+	} rows[] = {{TYPE_STRING, 25, "text[]"},	{TYPE_INTEGER, 23, "int4[]"},
+		    {TYPE_LONG, 20, "int8[]"},		{TYPE_DOUBLE, 701, "float8[]"},
+		    {TYPE_DATE, 1082, "date[]"},	{TYPE_DATETIME, 1184, "timestamptz[]"},
 		    {TYPE_CURRENCY, 1700, "numeric[]"}, {TYPE_BOOLEAN, 16, "bool[]"}};
 
 	(void)state;
@@ -196,7 +198,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_elements), cmocka_unit_test(test_used_again), cmocka_unit_test(test_cells),
-		cmocka_unit_test(test_decimals), cmocka_unit_test(test_escapes),  cmocka_unit_test(test_types),
+		cmocka_unit_test(test_decimals), cmocka_unit_test(test_escapes),    cmocka_unit_test(test_types),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,10 +15,11 @@
 
 /* E: unique (k, d); a, b, c are stored. F: another one, unique (k). */
 #define EXTENSIONS                                                                                                     \
-	"[{\"name\": \"E\", \"type\": \"multi-valued\", \"unique\": [\"k\", \"d\"], \"attributes\": ["                   \
-	"{\"name\": \"a\", \"type\": \"integer\"}, {\"name\": \"k\", \"type\": \"string\"}, {\"name\": \"b\", \"type\": \"integer\"}," \
-	"{\"name\": \"d\", \"type\": \"double\"}, {\"name\": \"c\", \"type\": \"integer\"}]},"                           \
-	"{\"name\": \"F\", \"type\": \"multi-valued\", \"unique\": [\"k\"], \"attributes\": ["                           \
+	"[{\"name\": \"E\", \"type\": \"multi-valued\", \"unique\": [\"k\", \"d\"], \"attributes\": ["                 \
+	"{\"name\": \"a\", \"type\": \"integer\"}, {\"name\": \"k\", \"type\": \"string\"}, {\"name\": \"b\", "        \
+	"\"type\": \"integer\"},"                                                                                      \
+	"{\"name\": \"d\", \"type\": \"double\"}, {\"name\": \"c\", \"type\": \"integer\"}]},"                         \
+	"{\"name\": \"F\", \"type\": \"multi-valued\", \"unique\": [\"k\"], \"attributes\": ["                         \
 	"{\"name\": \"k\", \"type\": \"string\"}, {\"name\": \"a\", \"type\": \"integer\"}]}]"
 
 enum { MOST = 64 };
@@ -53,7 +54,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* --- batches ----------------------------------------------------------------------------------------------------------- */
+/* --- batches --------------------------------------------------------------------------------------------------- */
 
 /* "a=1 b=- k=x d=2.5": b is null; ids and contents are numbers. What decode, validate and recall leave behind. */
 static struct message *add(struct fixture *f, uint8_t id, uint8_t content, const char *customer, const char *ext,
@@ -74,7 +75,10 @@ static struct message *add(struct fixture *f, uint8_t id, uint8_t content, const
 			value = (struct value){.kind = VALUE_DOUBLE, .real = atof(p + 2)};
 		values[count++] = (struct named_value){slice_of(p, 1), value};
 	}
-	*message = (struct message){.partition = &f->partitions[0], .offset = f->batch->count, .decoded = true, .has_id = true};
+	*message = (struct message){.partition = &f->partitions[0],
+				    .offset = f->batch->count,
+				    .decoded = true,
+				    .has_id = true};
 	memset(&message->id, id, sizeof(message->id));
 	memset(&message->content, content, sizeof(message->content));
 	message->same_as = NO_MESSAGE;
@@ -101,7 +105,7 @@ static const struct change *only_change(const struct fixture *f)
 	return &f->plan.groups[0].changes[0];
 }
 
-/* --- one by one ---------------------------------------------------------------------------------------------------------- */
+/* --- one by one ------------------------------------------------------------------------------------------------ */
 
 static void test_empty(void **state)
 {
@@ -144,7 +148,8 @@ static void test_folding(void **state)
 	}
 	assert_int_equal(f->plan.planned, 4);
 	assert_int_equal(columns_count(&group->columns), 3);
-	assert_true(columns_has(&group->columns, 0) && columns_has(&group->columns, 2) && columns_has(&group->columns, 4));
+	assert_true(columns_has(&group->columns, 0) && columns_has(&group->columns, 2) &&
+		    columns_has(&group->columns, 4));
 }
 
 /* Folding leaves the messages' own cells alone: a span is planned again after a failure. */
@@ -219,7 +224,8 @@ static void test_several_extensions(void **state)
 
 static void test_sorted(void **state)
 {
-	static const char *const customers[] = {"customer-of-16-b", "b", "customer-of-16-a", "a", "customer", "aa", "é", "\x7F"};
+	static const char *const customers[] = {
+		"customer-of-16-b", "b", "customer-of-16-a", "a", "customer", "aa", "é", "\x7F"};
 	struct fixture *f = *state;
 
 	for (uint8_t i = 0; i < 8; i++) {
@@ -317,11 +323,12 @@ static void test_id_in_another_partition(void **state)
 	assert_int_equal(f->batch->messages[1].same_as, NO_MESSAGE);
 }
 
-/* --- random batches against a model ----------------------------------------------------------------------------------------- */
+/* --- random batches against a model ---------------------------------------------------------------------------- */
 
 enum { CUSTOMERS = 3, KEYS = 2, COLUMNS = 5, IDS = 40, CLEARED = -1000 };
 
-/* Records by customer and key; a record that is not there has its flag not set. Ids that took effect, with their content. */
+/* Records by customer and key; a record that is not there has its flag not set. Ids that took effect, with their
+ * content. */
 struct table {
 	bool there[CUSTOMERS][KEYS];
 	int values[CUSTOMERS][KEYS][COLUMNS];
@@ -332,7 +339,8 @@ static const char *const customer_names[CUSTOMERS] = {"a", "customer-of-16-a", "
 
 static void where(const struct message *message, int *customer, int *key)
 {
-	for (*customer = 0; !slice_equal(message->command.customer_id, slice_cstr(customer_names[*customer])); ++*customer)
+	for (*customer = 0; !slice_equal(message->command.customer_id, slice_cstr(customer_names[*customer]));
+	     ++*customer)
 		;
 	*key = message->key_cells[0].text.base[0] - '0';
 }
@@ -369,7 +377,8 @@ static void recall(const struct table *table, const struct span *span)
 		message->same_as = NO_MESSAGE;
 		message->answer = message->outcome;
 		if (effective != 0)
-			message->answer.code = effective == message->content.bytes[0] ? OUTCOME_DUPLICATE : OUTCOME_COMMAND_ID_REUSED;
+			message->answer.code =
+				effective == message->content.bytes[0] ? OUTCOME_DUPLICATE : OUTCOME_COMMAND_ID_REUSED;
 	}
 }
 
@@ -484,12 +493,18 @@ static void test_random_batches(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_empty),	     TEST(test_folding),
-		TEST(test_planned_again),    TEST(test_same_record),
-		TEST(test_sorted),	     TEST(test_repeated_id),
-		TEST(test_id_with_other_content), TEST(test_id_of_a_refused_command),
-		TEST(test_id_of_a_refused_command_with_the_same_content), TEST(test_several_extensions),
-		TEST(test_id_in_another_partition), TEST(test_random_batches),
+		TEST(test_empty),
+		TEST(test_folding),
+		TEST(test_planned_again),
+		TEST(test_same_record),
+		TEST(test_sorted),
+		TEST(test_repeated_id),
+		TEST(test_id_with_other_content),
+		TEST(test_id_of_a_refused_command),
+		TEST(test_id_of_a_refused_command_with_the_same_content),
+		TEST(test_several_extensions),
+		TEST(test_id_in_another_partition),
+		TEST(test_random_batches),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,14 +54,15 @@ static void refused(const char *text, unsigned line, const char *why)
 /* The contract's own example. */
 static void test_example(void **state)
 {
-	struct parsed parsed = parse("{\"name\": \"Phone\", \"type\": \"multi-valued\", \"unique\": [\"PhoneNumber\"],\n"
-				     " \"attributes\": [\n"
-				     "   {\"name\": \"PhoneType\",          \"type\": \"integer\"},\n"
-				     "   {\"name\": \"prefix\",             \"type\": \"string\", \"length\": 5},\n"
-				     "   {\"name\": \"PhoneNumber\",        \"type\": \"string\", \"length\": 20, \"mandatory\": true},\n"
-				     "   {\"name\": \"description\",        \"type\": \"string\", \"length\": 256},\n"
-				     "   {\"name\": \"start_availabilty\",  \"type\": \"datetime\"},\n"
-				     "   {\"name\": \"end_availabilty\",    \"type\": \"datetime\"}]}\n");
+	struct parsed parsed = parse(
+		"{\"name\": \"Phone\", \"type\": \"multi-valued\", \"unique\": [\"PhoneNumber\"],\n"
+		" \"attributes\": [\n"
+		"   {\"name\": \"PhoneType\",          \"type\": \"integer\"},\n"
+		"   {\"name\": \"prefix\",             \"type\": \"string\", \"length\": 5},\n"
+		"   {\"name\": \"PhoneNumber\",        \"type\": \"string\", \"length\": 20, \"mandatory\": true},\n"
+		"   {\"name\": \"description\",        \"type\": \"string\", \"length\": 256},\n"
+		"   {\"name\": \"start_availabilty\",  \"type\": \"datetime\"},\n"
+		"   {\"name\": \"end_availabilty\",    \"type\": \"datetime\"}]}\n");
 	const struct extension *phone = parsed.extensions;
 
 	(void)state;
@@ -88,13 +89,15 @@ static void test_example(void **state)
 /* Types in any case, numbers and booleans as strings, nulls for what is absent, comments, names without case, a mark. */
 static void test_loose(void **state)
 {
-	struct parsed parsed =
-		parse("\xEF\xBB\xBF{\"type\": \"Multi-VALUED\", \"unique\": [\"KEY\", \"other\"], \"comment\": [1, {}],\n"
-		      "\"description\": null, \"name\": \"ABC_1\", \"attributes\": [\n"
-		      "{\"name\": \"Other\", \"type\": \"Integer\", \"length\": null, \"default\": null, \"mandatory\": null},\n"
-		      "{\"type\": \"STRING\", \"mandatory\": \"TRUE\", \"length\": \"3\", \"name\": \"Key\"},\n"
-		      "{\"name\": \"c\", \"type\": \"DateTime\", \"mandatory\": \"false\", \"description\": \"x\", \"comment\": 5},\n"
-		      "{\"name\": \"d\", \"type\": \"double\", \"mandatory\": false}]}");
+	struct parsed parsed = parse(
+		"\xEF\xBB\xBF{\"type\": \"Multi-VALUED\", \"unique\": [\"KEY\", \"other\"], \"comment\": [1, {}],\n"
+		"\"description\": null, \"name\": \"ABC_1\", \"attributes\": [\n"
+		"{\"name\": \"Other\", \"type\": \"Integer\", \"length\": null, \"default\": null, \"mandatory\": "
+		"null},\n"
+		"{\"type\": \"STRING\", \"mandatory\": \"TRUE\", \"length\": \"3\", \"name\": \"Key\"},\n"
+		"{\"name\": \"c\", \"type\": \"DateTime\", \"mandatory\": \"false\", \"description\": \"x\", "
+		"\"comment\": 5},\n"
+		"{\"name\": \"d\", \"type\": \"double\", \"mandatory\": false}]}");
 	const struct extension *e = parsed.extensions;
 
 	(void)state;
@@ -114,10 +117,11 @@ static void test_loose(void **state)
 
 static void test_lists(void **state)
 {
-	struct parsed parsed = parse("[{\"name\": \"A\", \"type\": \"classifier\"},\n"
-				     " {\"name\": \"B\", \"type\": \"single-valued\", \"attributes\": [], \"unique\": []},\n"
-				     " {\"name\": \"C\", \"type\": \"Single-Valued\", \"unique\": [\"x\"],\n"
-				     "  \"attributes\": [{\"name\": \"x\", \"type\": \"boolean\"}]}]");
+	struct parsed parsed =
+		parse("[{\"name\": \"A\", \"type\": \"classifier\"},\n"
+		      " {\"name\": \"B\", \"type\": \"single-valued\", \"attributes\": [], \"unique\": []},\n"
+		      " {\"name\": \"C\", \"type\": \"Single-Valued\", \"unique\": [\"x\"],\n"
+		      "  \"attributes\": [{\"name\": \"x\", \"type\": \"boolean\"}]}]");
 
 	(void)state;
 	assert_int_equal(parsed.count, 3);
@@ -130,9 +134,10 @@ static void test_lists(void **state)
 	release(&parsed);
 }
 
-/* --- defaults: kept as the canonical text of the value ---------------------------------------------------------------------- */
+/* --- defaults: kept as the canonical text of the value --------------------------------------------------------- */
 
-#define ONE_ATTRIBUTE(rest) "{\"name\": \"E\", \"type\": \"classifier\", \"attributes\": [\n{\"name\": \"a\", " rest "}]}"
+#define ONE_ATTRIBUTE(rest)                                                                                            \
+	"{\"name\": \"E\", \"type\": \"classifier\", \"attributes\": [\n{\"name\": \"a\", " rest "}]}"
 
 static void assert_default(const char *json, const char *expected)
 {
@@ -159,7 +164,8 @@ static void test_defaults(void **state)
 	assert_default(ONE_ATTRIBUTE("\"type\": \"date\", \"default\": \"2009-12-18\""), "2009-12-18");
 	assert_default(ONE_ATTRIBUTE("\"type\": \"datetime\", \"default\": \"2009-12-18T18:30:00.10+01:00\""),
 		       "2009-12-18T17:30:00.1Z");
-	assert_default(ONE_ATTRIBUTE("\"type\": \"string\", \"default\": \"it's \\\"so\\\"\", \"length\": 9"), "it's \"so\"");
+	assert_default(ONE_ATTRIBUTE("\"type\": \"string\", \"default\": \"it's \\\"so\\\"\", \"length\": 9"),
+		       "it's \"so\"");
 	assert_default(ONE_ATTRIBUTE("\"type\": \"string\", \"default\": \"\""), "");
 	refused(ONE_ATTRIBUTE("\"type\": \"integer\",\n \"default\": \"x\""), 3, "default");
 	refused(ONE_ATTRIBUTE("\"type\": \"integer\",\n\n \"default\": 2147483648"), 4, "32-bit");
@@ -173,7 +179,7 @@ static void test_defaults(void **state)
 	refused(ONE_ATTRIBUTE("\"type\": \"string\", \"default\": \"a\\u0000\""), 2, "u0000");
 }
 
-/* --- refusals ------------------------------------------------------------------------------------------------------------------ */
+/* --- refusals -------------------------------------------------------------------------------------------------- */
 
 static void test_no_json(void **state)
 {
@@ -200,7 +206,8 @@ static void test_bad_shapes(void **state)
 	refused("{\"name\": \"E\", \"type\": \"multi-valued\",\n\"attributes\": {}}", 2, "list");
 	refused("{\"name\": \"E\", \"type\": \"multi-valued\", \"unique\": [\"a\"]}", 1, "no attributes");
 	refused("{\"name\": \"E\", \"type\": \"classifier\", \"attributes\": [\n\n\"a\"]}", 3, "object");
-	refused("{\"name\": \"E\", \"type\": \"classifier\", \"attributes\": [\n{\"type\": \"string\"}]}", 2, "no name");
+	refused("{\"name\": \"E\", \"type\": \"classifier\", \"attributes\": [\n{\"type\": \"string\"}]}", 2,
+		"no name");
 	refused("{\"name\": \"E\", \"type\": \"classifier\", \"attributes\": [\n{\"name\": \"a\"}]}", 2, "no type");
 }
 
@@ -216,15 +223,17 @@ static void test_unknown_keys(void **state)
 
 static void test_bad_names(void **state)
 {
-	static const char *const bad[] = {"\"\"", "\"1a\"", "\"_a\"", "\"a b\"", "\"a-b\"", "\"\xC3\xA4\"",
-					  "\"abcdefghijklmnopqrstuvwxyz1\"", "5", "[]", "true", "\"a\\\"\""};
+	static const char *const bad[] = {
+		"\"\"", "\"1a\"", "\"_a\"", "\"a b\"",	"\"a-b\"", "\"\xC3\xA4\"", "\"abcdefghijklmnopqrstuvwxyz1\"",
+		"5",	"[]",	  "true",   "\"a\\\"\""};
 	char text[300];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		snprintf(text, sizeof(text), "{\n\"name\": %s, \"type\": \"classifier\"}", bad[i]);
 		refused(text, 2, "a name is");
-		snprintf(text, sizeof(text), "{\"name\": \"E\", \"type\": \"classifier\", \"attributes\": [{\n\n\"name\": %s}]}", bad[i]);
+		snprintf(text, sizeof(text),
+			 "{\"name\": \"E\", \"type\": \"classifier\", \"attributes\": [{\n\n\"name\": %s}]}", bad[i]);
 		refused(text, 3, "a name is");
 	}
 	struct parsed longest = parse("{\"name\": \"abcdefghijklmnopqrstuvwxyz\", \"type\": \"classifier\"}");
@@ -241,7 +250,9 @@ static void test_reserved_names(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		assert_true(column_name_reserved(slice_cstr(names[i])));
-		snprintf(text, sizeof(text), "{\"name\": \"E\", \"type\": \"classifier\", \"attributes\": [{\"type\": \"string\",\n\"name\": \"%s\"}]}",
+		snprintf(text, sizeof(text),
+			 "{\"name\": \"E\", \"type\": \"classifier\", \"attributes\": [{\"type\": "
+			 "\"string\",\n\"name\": \"%s\"}]}",
 			 names[i]);
 		refused(text, 2, "needed by");
 	}
@@ -304,19 +315,23 @@ static void test_bad_unique(void **state)
 	refused(WITH_UNIQUE("[\"customer_id\"]"), 2, "no attribute");
 	refused(WITH_UNIQUE("[\"a\", \"b\",\n\"A\"]"), 3, "twice");
 	/* A list that is no key is checked, too. */
-	refused("{\"name\": \"E\", \"type\": \"single-valued\", \n\"unique\": [\"c\"], " TWO_ATTRIBUTES, 2, "no attribute");
+	refused("{\"name\": \"E\", \"type\": \"single-valued\", \n\"unique\": [\"c\"], " TWO_ATTRIBUTES, 2,
+		"no attribute");
 	refused("{\"name\": \"E\", \"type\": \"multi-valued\", \"unique\": [\"a\"], \"attributes\": [\n"
-		"{\"name\": \"x\", \"type\": \"string\"},\n{\"name\": \"a\", \"type\": \"string\",\n\"mandatory\": \"false\"}]}",
+		"{\"name\": \"x\", \"type\": \"string\"},\n{\"name\": \"a\", \"type\": \"string\",\n\"mandatory\": "
+		"\"false\"}]}",
 		4, "mandatory");
 }
 
 static void test_names_twice(void **state)
 {
 	(void)state;
-	refused("{\"name\": \"E\", \"type\": \"classifier\", \"attributes\": [{\"name\": \"a\", \"type\": \"string\"},\n"
+	refused("{\"name\": \"E\", \"type\": \"classifier\", \"attributes\": [{\"name\": \"a\", \"type\": "
+		"\"string\"},\n"
 		"{\"name\": \"b\", \"type\": \"string\"},\n{\"name\": \"A\", \"type\": \"long\"}]}",
 		3, "twice");
-	refused("[{\"name\": \"E\", \"type\": \"classifier\"},\n{\"name\": \"e\", \"type\": \"classifier\"}]", 2, "twice");
+	refused("[{\"name\": \"E\", \"type\": \"classifier\"},\n{\"name\": \"e\", \"type\": \"classifier\"}]", 2,
+		"twice");
 }
 
 /* As many attributes as there may be, and one more; unique ones likewise. */
@@ -353,7 +368,7 @@ static void test_limits(void **state)
 	buf_release(&text);
 }
 
-/* --- there and back --------------------------------------------------------------------------------------------------------------- */
+/* --- there and back -------------------------------------------------------------------------------------------- */
 
 static void assert_same_attributes(const struct attribute *a, const struct attribute *b)
 {
@@ -390,32 +405,36 @@ static void assert_reads_back(const char *json)
 
 static void test_written(void **state)
 {
-	struct parsed parsed = parse("{\"type\": \"MULTI-VALUED\", \"name\": \"E\", \"unique\": [\"B\", \"a\"], \"attributes\": ["
-				     "{\"name\": \"a\", \"type\": \"string\", \"length\": \"5\"}, {\"name\": \"b\", \"type\": \"LONG\"},"
-				     "{\"name\": \"c\", \"type\": \"boolean\", \"default\": \"true\"}]}");
+	struct parsed parsed = parse(
+		"{\"type\": \"MULTI-VALUED\", \"name\": \"E\", \"unique\": [\"B\", \"a\"], \"attributes\": ["
+		"{\"name\": \"a\", \"type\": \"string\", \"length\": \"5\"}, {\"name\": \"b\", \"type\": \"LONG\"},"
+		"{\"name\": \"c\", \"type\": \"boolean\", \"default\": \"true\"}]}");
 	struct buf text = BUF_EMPTY;
 
 	(void)state;
 	schema_file_write(&parsed.extensions[0], &text);
-	assert_string_equal(text.base, "{\"name\": \"E\", \"type\": \"multi-valued\", \"unique\": [\"b\", \"a\"],\n"
-				       " \"attributes\": [\n"
-				       "   {\"name\": \"a\", \"type\": \"string\", \"length\": 5, \"mandatory\": true},\n"
-				       "   {\"name\": \"b\", \"type\": \"long\", \"mandatory\": true},\n"
-				       "   {\"name\": \"c\", \"type\": \"boolean\", \"default\": true}]}\n");
+	assert_string_equal(text.base,
+			    "{\"name\": \"E\", \"type\": \"multi-valued\", \"unique\": [\"b\", \"a\"],\n"
+			    " \"attributes\": [\n"
+			    "   {\"name\": \"a\", \"type\": \"string\", \"length\": 5, \"mandatory\": true},\n"
+			    "   {\"name\": \"b\", \"type\": \"long\", \"mandatory\": true},\n"
+			    "   {\"name\": \"c\", \"type\": \"boolean\", \"default\": true}]}\n");
 	buf_release(&text);
 	release(&parsed);
 	assert_reads_back("{\"name\": \"A\", \"type\": \"classifier\"}");
 	assert_reads_back("{\"name\": \"E\", \"type\": \"multi-valued\", \"unique\": [\"a\"], \"attributes\": ["
 			  "{\"name\": \"a\", \"type\": \"string\", \"default\": \"it's \\\"\\\\\\n\\u0001\xC3\xA9\"},"
-			  "{\"name\": \"b\", \"type\": \"double\", \"default\": 1e300}, {\"name\": \"b2\", \"type\": \"double\", \"default\": -0.0},"
+			  "{\"name\": \"b\", \"type\": \"double\", \"default\": 1e300}, {\"name\": \"b2\", \"type\": "
+			  "\"double\", \"default\": -0.0},"
 			  "{\"name\": \"c\", \"type\": \"currency\", \"default\": \"-0.0001\"},"
 			  "{\"name\": \"d\", \"type\": \"date\", \"default\": \"0001-01-01\", \"mandatory\": true},"
 			  "{\"name\": \"e\", \"type\": \"datetime\", \"default\": \"9999-12-31T23:59:59.999999Z\"},"
 			  "{\"name\": \"f\", \"type\": \"long\", \"default\": -9223372036854775808},"
-			  "{\"name\": \"g\", \"type\": \"integer\", \"default\": 5}, {\"name\": \"h\", \"type\": \"boolean\", \"default\": false}]}");
+			  "{\"name\": \"g\", \"type\": \"integer\", \"default\": 5}, {\"name\": \"h\", \"type\": "
+			  "\"boolean\", \"default\": false}]}");
 }
 
-/* --- files ------------------------------------------------------------------------------------------------------------------------ */
+/* --- files ----------------------------------------------------------------------------------------------------- */
 
 static void test_files(void **state)
 {
@@ -438,12 +457,15 @@ static void test_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_example),	    cmocka_unit_test(test_loose),	   cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_defaults),	    cmocka_unit_test(test_no_json),	   cmocka_unit_test(test_bad_shapes),
-		cmocka_unit_test(test_unknown_keys),   cmocka_unit_test(test_bad_names),	   cmocka_unit_test(test_reserved_names),
-		cmocka_unit_test(test_bad_types),	    cmocka_unit_test(test_bad_lengths),   cmocka_unit_test(test_bad_mandatory),
-		cmocka_unit_test(test_bad_unique),	    cmocka_unit_test(test_names_twice),   cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_written),	    cmocka_unit_test(test_files),
+		cmocka_unit_test(test_example),	       cmocka_unit_test(test_loose),
+		cmocka_unit_test(test_lists),	       cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_no_json),	       cmocka_unit_test(test_bad_shapes),
+		cmocka_unit_test(test_unknown_keys),   cmocka_unit_test(test_bad_names),
+		cmocka_unit_test(test_reserved_names), cmocka_unit_test(test_bad_types),
+		cmocka_unit_test(test_bad_lengths),    cmocka_unit_test(test_bad_mandatory),
+		cmocka_unit_test(test_bad_unique),     cmocka_unit_test(test_names_twice),
+		cmocka_unit_test(test_limits),	       cmocka_unit_test(test_written),
+		cmocka_unit_test(test_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,9 +14,8 @@ static int sign(int order)
 
 static void test_compare(void **state)
 {
-	static const struct slice sorted[] = {{"", 0},	     {"\0", 1},	   {"\0a", 2},	 {"A", 1},
-					      {"a", 1},	     {"a\0", 2},   {"aa", 2},	 {"b", 1},
-					      {"\x7F", 1}, {"\x80", 1}, {"é", 2}, {"\xFF", 1}};
+	static const struct slice sorted[] = {{"", 0},	 {"\0", 1}, {"\0a", 2},	 {"A", 1},    {"a", 1}, {"a\0", 2},
+					      {"aa", 2}, {"b", 1},  {"\x7F", 1}, {"\x80", 1}, {"é", 2}, {"\xFF", 1}};
 	enum { COUNT = sizeof(sorted) / sizeof(*sorted) };
 
 	(void)state;
@@ -151,7 +150,8 @@ static void test_every_code_point(void **state)
 /* A fault shows at any place of a longer text, across the blocks of eight bytes, and at its end. */
 static void test_faults_anywhere(void **state)
 {
-	static const char *const faults[] = {"\x80", "\xC3", "\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xE2\x82", "\xFF"};
+	static const char *const faults[] = {"\x80",	 "\xC3", "\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80",
+					     "\xE2\x82", "\xFF"};
 	char text[64];
 
 	(void)state;
@@ -195,9 +195,12 @@ static void test_whole(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_compare),		    cmocka_unit_test(test_equal_nocase),
-		cmocka_unit_test(test_every_short_sequence), cmocka_unit_test(test_every_code_point),
-		cmocka_unit_test(test_faults_anywhere),	    cmocka_unit_test(test_code_points),
+		cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_equal_nocase),
+		cmocka_unit_test(test_every_short_sequence),
+		cmocka_unit_test(test_every_code_point),
+		cmocka_unit_test(test_faults_anywhere),
+		cmocka_unit_test(test_code_points),
 		cmocka_unit_test(test_whole),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

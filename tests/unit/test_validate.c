@@ -1,5 +1,5 @@
-/* Rows InvalidCustomerId to InvalidAttributeValue of the contract's table: each alone, and each before all that stand below
- * it. */
+/* Rows InvalidCustomerId to InvalidAttributeValue of the contract's table: each alone, and each before all that stand
+ * below it. */
 #include "byunique/stages.h"
 
 #include "sample.h"
@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #define SAMPLES                                                                                                        \
-	"[" SAMPLE_PHONE "," SAMPLE_PAIR                                                                               \
-	", {\"name\": \"Single\", \"type\": \"single-valued\", \"attributes\": [{\"name\": \"a\", \"type\": \"string\"}]}" \
+	"[" SAMPLE_PHONE "," SAMPLE_PAIR ", {\"name\": \"Single\", \"type\": \"single-valued\", \"attributes\": "      \
+					 "[{\"name\": \"a\", \"type\": \"string\"}]}"                                  \
 	", {\"name\": \"Class\", \"type\": \"classifier\"}]"
 
 struct fixture {
@@ -39,10 +39,13 @@ static int tear_down(void **state)
 	return 0;
 }
 
-#define ATTRIBUTE(n, v) {{"" n, sizeof(n) - 1}, v}
+#define ATTRIBUTE(n, v)                                                                                                \
+	{                                                                                                              \
+		{"" n, sizeof(n) - 1}, v                                                                               \
+	}
 
-static struct outcome validated(struct fixture *f, struct slice customer, struct slice ext, struct named_value *attributes,
-				size_t count)
+static struct outcome validated(struct fixture *f, struct slice customer, struct slice ext,
+				struct named_value *attributes, size_t count)
 {
 	f->message = (struct message){.decoded = true, .has_id = true};
 	f->message.command = (struct command){.customer_id = customer,
@@ -65,7 +68,8 @@ static void assert_slice(struct slice slice, const char *text)
 }
 
 /* A refusal names the attribute where there is one, and leaves nothing to apply. */
-static void assert_refused(const struct fixture *f, struct outcome outcome, enum outcome_code code, const char *attribute)
+static void assert_refused(const struct fixture *f, struct outcome outcome, enum outcome_code code,
+			   const char *attribute)
 {
 	if (outcome.code != code)
 		fail_msg("outcome %d instead of %d", (int)outcome.code, (int)code);
@@ -87,8 +91,8 @@ static void test_accepted(void **state)
 {
 	struct fixture *f = *state;
 	struct outcome outcome = VALIDATED(f, "0000Sb5U97XE000Y", "pHONE", ATTRIBUTE("END_availabilty", NUL),
-					   ATTRIBUTE("PHONENUMBER", STRING("3145926535")), ATTRIBUTE("prefix", STRING("+33")),
-					   ATTRIBUTE("PhoneType", LONG(-5)));
+					   ATTRIBUTE("PHONENUMBER", STRING("3145926535")),
+					   ATTRIBUTE("prefix", STRING("+33")), ATTRIBUTE("PhoneType", LONG(-5)));
 
 	assert_int_equal(outcome.code, OUTCOME_NONE);
 	assert_ptr_equal(f->message.extension, catalogue_find(f->catalogue, SLICE_LIT("Phone")));
@@ -117,8 +121,8 @@ static void test_unique_attributes_alone(void **state)
 static void test_composite_key(void **state)
 {
 	struct fixture *f = *state;
-	struct outcome outcome =
-		VALIDATED(f, "c", "Pair", ATTRIBUTE("first", INT(7)), ATTRIBUTE("flag", BOOL(true)), ATTRIBUTE("second", INT(-1)));
+	struct outcome outcome = VALIDATED(f, "c", "Pair", ATTRIBUTE("first", INT(7)), ATTRIBUTE("flag", BOOL(true)),
+					   ATTRIBUTE("second", INT(-1)));
 
 	assert_int_equal(outcome.code, OUTCOME_NONE);
 	assert_int_equal(f->message.key_cells[0].attribute, 3);
@@ -151,7 +155,8 @@ static void test_extension(void **state)
 	assert_refused(f, VALIDATED(f, "c", "Phone ", NUMBER), OUTCOME_INVALID_EXTENSION_NAME, NULL);
 	assert_refused(f, VALIDATED(f, "c", "Phone\0", NUMBER), OUTCOME_INVALID_EXTENSION_NAME, NULL);
 	assert_refused(f, VALIDATED(f, "c", "Phoné", NUMBER), OUTCOME_INVALID_EXTENSION_NAME, NULL);
-	assert_refused(f, VALIDATED(f, "c", "abcdefghijklmnopqrstuvwxyz0", NUMBER), OUTCOME_INVALID_EXTENSION_NAME, NULL);
+	assert_refused(f, VALIDATED(f, "c", "abcdefghijklmnopqrstuvwxyz0", NUMBER), OUTCOME_INVALID_EXTENSION_NAME,
+		       NULL);
 	assert_refused(f, VALIDATED(f, "c", "abcdefghijklmnopqrstuvwxyz", NUMBER), OUTCOME_EXTENSION_NOT_FOUND, NULL);
 	assert_refused(f, VALIDATED(f, "c", "Phone2", NUMBER), OUTCOME_EXTENSION_NOT_FOUND, NULL);
 	assert_refused(f, VALIDATED(f, "c", "SINGLE", ATTRIBUTE("a", STRING("x"))), OUTCOME_NOT_MULTI_VALUED, NULL);
@@ -162,21 +167,25 @@ static void test_attributes(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_refused(f, VALIDATED(f, "c", "Phone", NUMBER, ATTRIBUTE("Colour", INT(1))), OUTCOME_UNKNOWN_ATTRIBUTE, "Colour");
+	assert_refused(f, VALIDATED(f, "c", "Phone", NUMBER, ATTRIBUTE("Colour", INT(1))), OUTCOME_UNKNOWN_ATTRIBUTE,
+		       "Colour");
 	assert_refused(f, VALIDATED(f, "c", "Phone", NUMBER, ATTRIBUTE("", INT(1))), OUTCOME_UNKNOWN_ATTRIBUTE, "");
 	assert_refused(f, VALIDATED(f, "c", "Phone", NUMBER, ATTRIBUTE("customer_id", STRING("x"))),
 		       OUTCOME_UNKNOWN_ATTRIBUTE, "customer_id");
 	assert_refused(f, VALIDATED(f, "c", "Phone", NUMBER, ATTRIBUTE("prefix", NUL), ATTRIBUTE("PREFIX", NUL)),
 		       OUTCOME_DUPLICATE_ATTRIBUTE, "prefix");
 	assert_refused(f, VALIDATED(f, "c", "Phone", NUMBER, NUMBER), OUTCOME_DUPLICATE_ATTRIBUTE, "PhoneNumber");
-	assert_refused(f, VALIDATED(f, "c", "Phone", ATTRIBUTE("prefix", STRING("1"))), OUTCOME_MISSING_UNIQUE_ATTRIBUTE,
-		       "PhoneNumber");
+	assert_refused(f, VALIDATED(f, "c", "Phone", ATTRIBUTE("prefix", STRING("1"))),
+		       OUTCOME_MISSING_UNIQUE_ATTRIBUTE, "PhoneNumber");
 	assert_refused(f, VALIDATED(f, "c", "Phone", ATTRIBUTE("phonenumber", NUL)), OUTCOME_MISSING_UNIQUE_ATTRIBUTE,
 		       "PhoneNumber");
 	assert_refused(f, validated(f, SLICE_LIT("c"), SLICE_LIT("Phone"), NULL, 0), OUTCOME_MISSING_UNIQUE_ATTRIBUTE,
 		       "PhoneNumber");
-	assert_refused(f, VALIDATED(f, "c", "Pair", ATTRIBUTE("second", INT(1))), OUTCOME_MISSING_UNIQUE_ATTRIBUTE, "First");
-	assert_refused(f, VALIDATED(f, "c", "Pair", ATTRIBUTE("second", INT(1)), ATTRIBUTE("first", INT(1)), ATTRIBUTE("must", NUL)),
+	assert_refused(f, VALIDATED(f, "c", "Pair", ATTRIBUTE("second", INT(1))), OUTCOME_MISSING_UNIQUE_ATTRIBUTE,
+		       "First");
+	assert_refused(f,
+		       VALIDATED(f, "c", "Pair", ATTRIBUTE("second", INT(1)), ATTRIBUTE("first", INT(1)),
+				 ATTRIBUTE("must", NUL)),
 		       OUTCOME_MANDATORY_ATTRIBUTE, "Must");
 	assert_refused(f, VALIDATED(f, "c", "Phone", NUMBER, ATTRIBUTE("PhoneType", STRING("5"))),
 		       OUTCOME_INVALID_ATTRIBUTE_VALUE, "PhoneType");
@@ -202,12 +211,11 @@ static void test_precedence(void **state)
 {
 	struct fixture *f = *state;
 	struct named_value attributes[] = {
-		ATTRIBUTE("flag", INT(1)),	  /* InvalidAttributeValue */
-		ATTRIBUTE("must", NUL),		  /* MandatoryAttribute */
-		ATTRIBUTE("second", NUL),	  /* MissingUniqueAttribute */
-		ATTRIBUTE("first", INT(1)),	 ATTRIBUTE("note", NUL),
-		ATTRIBUTE("NOTE", NUL),		  /* DuplicateAttribute */
-		ATTRIBUTE("unknown", NUL),	  /* UnknownAttribute */
+		ATTRIBUTE("flag", INT(1)),						    /* InvalidAttributeValue */
+		ATTRIBUTE("must", NUL),							    /* MandatoryAttribute */
+		ATTRIBUTE("second", NUL),						    /* MissingUniqueAttribute */
+		ATTRIBUTE("first", INT(1)), ATTRIBUTE("note", NUL), ATTRIBUTE("NOTE", NUL), /* DuplicateAttribute */
+		ATTRIBUTE("unknown", NUL),						    /* UnknownAttribute */
 	};
 	struct slice customer = SLICE_LIT(""), ext = SLICE_LIT("no name");
 
@@ -246,7 +254,8 @@ static void test_details_hold_no_value(void **state)
 /* What other stages decided stays: only messages that were decoded and have no other outcome are looked at. */
 static void test_decided_elsewhere(void **state)
 {
-	static const enum outcome_code codes[] = {OUTCOME_MALFORMED_MESSAGE, OUTCOME_INVALID_COMMAND_ID, OUTCOME_INTERNAL_ERROR};
+	static const enum outcome_code codes[] = {OUTCOME_MALFORMED_MESSAGE, OUTCOME_INVALID_COMMAND_ID,
+						  OUTCOME_INTERNAL_ERROR};
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++) {
@@ -274,8 +283,9 @@ static struct batch *one_command(struct named_value *attributes, uint32_t count)
 static void test_again_with_another_catalogue(void **state)
 {
 	struct fixture *f = *state;
-	struct catalogue *other = sample_catalogue("{\"name\": \"PHONE\", \"type\": \"multi-valued\", \"unique\": [\"n\"],"
-						   "\"attributes\": [{\"name\": \"n\", \"type\": \"integer\"}]}");
+	struct catalogue *other =
+		sample_catalogue("{\"name\": \"PHONE\", \"type\": \"multi-valued\", \"unique\": [\"n\"],"
+				 "\"attributes\": [{\"name\": \"n\", \"type\": \"integer\"}]}");
 	struct named_value number = NUMBER;
 	struct batch *batch = one_command(&number, 1);
 	struct message *message = &batch->messages[0];

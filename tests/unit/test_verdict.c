@@ -21,7 +21,8 @@ static void test_sqlstates(void **state)
 		{"53000 53100 53200 53400 58000 58030 58P01", VERDICT_PAUSE},
 		{"26000 42P05 0A000", VERDICT_PREPARE},
 		{"42501 42601 42703 42883 42P01 42P02 42804 28000 28P01 3D000 3F000 XX001 XX002", VERDICT_STOP},
-		{"22001 22003 22021 22P02 23502 23503 23505 23514 23P01 54000 54001 P0001 21000 44000 XX000 72000 57000",
+		{"22001 22003 22021 22P02 23502 23503 23505 23514 23P01 54000 54001 P0001 21000 44000 XX000 72000 "
+		 "57000",
 		 VERDICT_BISECT},
 	};
 	char sqlstate[6] = "";
@@ -83,8 +84,10 @@ static void test_kafka_details(void **state)
 {
 	(void)state;
 	assert_string_equal(error_of(RD_KAFKA_RESP_ERR__TIMED_OUT, "the broker said").detail, "the broker said");
-	assert_string_equal(error_of(RD_KAFKA_RESP_ERR__TIMED_OUT, "").detail, rd_kafka_err2str(RD_KAFKA_RESP_ERR__TIMED_OUT));
-	assert_string_equal(error_of(RD_KAFKA_RESP_ERR__TIMED_OUT, NULL).detail, rd_kafka_err2str(RD_KAFKA_RESP_ERR__TIMED_OUT));
+	assert_string_equal(error_of(RD_KAFKA_RESP_ERR__TIMED_OUT, "").detail,
+			    rd_kafka_err2str(RD_KAFKA_RESP_ERR__TIMED_OUT));
+	assert_string_equal(error_of(RD_KAFKA_RESP_ERR__TIMED_OUT, NULL).detail,
+			    rd_kafka_err2str(RD_KAFKA_RESP_ERR__TIMED_OUT));
 }
 
 static void test_kafka_error_object(void **state)

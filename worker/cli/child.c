@@ -1,5 +1,5 @@
-/* PR_SET_PDEATHSIG is what makes "leaves nothing behind" hold even for kill -9. It is cleared when the user changes, hence
- * set after that; and as the parent may be gone by then already, the parent is asked for once more. */
+/* PR_SET_PDEATHSIG is what makes "leaves nothing behind" hold even for kill -9. It is cleared when the user changes,
+ * hence set after that; and as the parent may be gone by then already, the parent is asked for once more. */
 #include "child.h"
 
 #include "byunique/clock.h"
@@ -37,8 +37,8 @@ static void become(const struct child_spec *spec, pid_t parent, int report)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
-	if (setpgid(0, 0) == 0 && redirect(spec) && change_user(spec) && prctl(PR_SET_PDEATHSIG, spec->death_signal) == 0 &&
-	    chdir(spec->folder) == 0 && getppid() == parent)
+	if (setpgid(0, 0) == 0 && redirect(spec) && change_user(spec) &&
+	    prctl(PR_SET_PDEATHSIG, spec->death_signal) == 0 && chdir(spec->folder) == 0 && getppid() == parent)
 		execvp(spec->argv[0], (char *const *)(uintptr_t)spec->argv);
 	int reason = errno;
 	ssize_t written = write(report, &reason, sizeof(reason));

@@ -15,13 +15,14 @@ static const char help[] =
 	"Examples:\n"
 	"  byunique demo\n"
 	"\n"
-	"Needs PostgreSQL's server programs to be installed, and nothing to run. Starts a PostgreSQL cluster of its own in a\n"
-	"temporary folder and a Kafka broker embedded in this program, then shows the documented example, an error of each\n"
-	"family, the same topic replayed, and a larger run with its rate. Each step is checked: the exit code is 0 only if\n"
-	"everything was as expected. Ends what it started and removes the folder, also when interrupted.";
+	"Needs PostgreSQL's server programs to be installed, and nothing to run. Starts a PostgreSQL cluster\n"
+	"of its own in a temporary folder and a Kafka broker embedded in this program, then shows the\n"
+	"documented example, an error of each family, the same topic replayed, and a larger run with its rate.\n"
+	"Each step is checked: the exit code is 0 only if everything was as expected. Ends what it started and\n"
+	"removes the folder, also when interrupted.";
 
-#define CUSTOMER "0000Sb5U97XE000Y"
-#define NUMBER "3145926535"
+#define CUSTOMER   "0000Sb5U97XE000Y"
+#define NUMBER	   "3145926535"
 #define COMMAND_ID "7f8e1c52-0b1d-4c7e-9a59-2f64c1d3a001"
 
 enum { FIRST_MESSAGES = 5 }; /* the example and the errors */
@@ -50,7 +51,7 @@ static void catch_signals(void)
 		sigaction(numbers[i], &action, NULL);
 }
 
-/* --- 1: services ---------------------------------------------------------------------------------------------------------------- */
+/* --- 1: services -------------------------------------------------------------------------------------------------- */
 
 static bool start_services(struct demo *demo, struct err *err)
 {
@@ -65,14 +66,15 @@ static bool start_services(struct demo *demo, struct err *err)
 	return true;
 }
 
-/* --- 2: set-up ------------------------------------------------------------------------------------------------------------------- */
+/* --- 2: set-up ---------------------------------------------------------------------------------------------------- */
 
-static const char address_schema[] = "{\"name\": \"Address\", \"type\": \"single-valued\",\n"
-				     " \"attributes\": [{\"name\": \"street\", \"type\": \"string\", \"length\": 80}]}\n";
+static const char address_schema[] =
+	"{\"name\": \"Address\", \"type\": \"single-valued\",\n"
+	" \"attributes\": [{\"name\": \"street\", \"type\": \"string\", \"length\": 80}]}\n";
 
-static const char phones[] = "customer_id,PhoneType,prefix,PhoneNumber,description,start_availabilty,end_availabilty\n" CUSTOMER
-			     ",2,+1," NUMBER ",office,2009-12-01T08:00:00Z,2009-12-01T17:30:00Z\n" CUSTOMER
-			     ",5,+33,2718281828,mobile,,\n";
+static const char phones[] =
+	"customer_id,PhoneType,prefix,PhoneNumber,description,start_availabilty,end_availabilty\n" CUSTOMER
+	",2,+1," NUMBER ",office,2009-12-01T08:00:00Z,2009-12-01T17:30:00Z\n" CUSTOMER ",5,+33,2718281828,mobile,,\n";
 
 static bool set_up(struct demo *demo, struct err *err)
 {
@@ -89,10 +91,11 @@ static bool set_up(struct demo *demo, struct err *err)
 	       DEMO_COMMAND(demo, 0, err, "load", "Phone", "phones.csv");
 }
 
-/* --- 3: the documented example ------------------------------------------------------------------------------------------------------ */
+/* --- 3: the documented example ------------------------------------------------------------------------------------ */
 
 static const char example[] =
-	"{\"command_id\": \"" COMMAND_ID "\", \"customer_id\": \"" CUSTOMER "\", \"ext_name\": \"Phone\", \"attributes\": "
+	"{\"command_id\": \"" COMMAND_ID "\", \"customer_id\": \"" CUSTOMER
+	"\", \"ext_name\": \"Phone\", \"attributes\": "
 	"{\"PhoneType\": 0, \"prefix\": \"+33\", \"PhoneNumber\": \"" NUMBER "\", \"description\": \"family phone\", "
 	"\"start_availabilty\": \"2009-12-18T18:30:00.000Z\", \"end_availabilty\": \"2009-12-18T21:40:00.000Z\"}}\n";
 
@@ -132,7 +135,8 @@ static bool check_record(const struct pg_rows *rows, bool after, struct err *err
 		struct slice found = pg_rows_get(rows, 0, i);
 		if (slice_equal(found, slice_cstr(expected)))
 			continue;
-		err_set(err, VERDICT_STOP, "", "the record is not as expected %s the command", after ? "after" : "before");
+		err_set(err, VERDICT_STOP, "", "the record is not as expected %s the command",
+			after ? "after" : "before");
 		return err_detail(err, "%s is " SLICE_FMT ", expected was %s", fields[i].attribute, SLICE_ARG(found),
 				  expected);
 	}
@@ -175,7 +179,7 @@ static bool show_example(struct demo *demo, struct err *err)
 	return ok;
 }
 
-/* --- 4: errors ------------------------------------------------------------------------------------------------------------------- */
+/* --- 4: errors ---------------------------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *why; /* the answer, in words */
@@ -231,15 +235,16 @@ static bool show_errors(struct demo *demo, struct err *err)
 	       DEMO_COMMAND(demo, EXIT_WITH_ERRORS, err, "results", "--batch", "errors") && check_errors(demo, err);
 }
 
-/* --- 5: replay ------------------------------------------------------------------------------------------------------------------- */
+/* --- 5: replay ---------------------------------------------------------------------------------------------------- */
 
 /* Rows with where they lie and the transaction that wrote them: differs even after an update to the same values. */
 static bool fingerprint(struct demo *demo, char digest[33], struct err *err)
 {
 	struct pg_rows *rows;
 
-	if (!pg_query(demo->pg, "SELECT md5(string_agg(concat_ws(' ', ctid, xmin, p), ',' ORDER BY ctid)) FROM ext_phone p",
-		      NULL, 0, &rows, err))
+	if (!pg_query(demo->pg,
+		      "SELECT md5(string_agg(concat_ws(' ', ctid, xmin, p), ',' ORDER BY ctid)) FROM ext_phone p", NULL,
+		      0, &rows, err))
 		return false;
 	snprintf(digest, 33, SLICE_FMT, SLICE_ARG(pg_rows_get(rows, 0, 0)));
 	pg_rows_free(rows);
@@ -275,7 +280,7 @@ static bool show_replay(struct demo *demo, struct err *err)
 	return true;
 }
 
-/* --- 6: a larger run --------------------------------------------------------------------------------------------------------------- */
+/* --- 6: a larger run ---------------------------------------------------------------------------------------------- */
 
 static bool show_bulk(struct demo *demo, struct err *err)
 {
@@ -283,7 +288,7 @@ static bool show_bulk(struct demo *demo, struct err *err)
 	return demo_bulk(demo, err) && demo_worker_stop(demo, err);
 }
 
-/* --- the command ------------------------------------------------------------------------------------------------------------------- */
+/* --- the command -------------------------------------------------------------------------------------------------- */
 
 static bool (*const steps[])(struct demo *, struct err *) = {
 	start_services, set_up, show_example, show_errors, show_replay, show_bulk,

@@ -20,16 +20,17 @@ static const char help[] =
 	"  byunique results --batch 2024-05-17 --status error\n"
 	"  byunique results --follow --from end --json | jq 'select(.status == 404)'\n"
 	"\n"
-	"Prints one line for each answer: status, code, command, customer, extension, attribute at fault, and what was wrong.\n"
-	"Control characters are escaped. With --json each line is an object with the fields of UpdateResult.avsc (times in\n"
-	"milliseconds since 1970) and, as `result`, where the answer stands in the results topic.\n"
+	"Prints one line for each answer: status, code, command, customer, extension, attribute at fault,\n"
+	"and what was wrong. Control characters are escaped. With --json each line is an object with the\n"
+	"fields of UpdateResult.avsc (times in milliseconds since 1970) and, as `result`, where the answer\n"
+	"stands in the results topic.\n"
 	"\n"
-	"Without --follow it ends where the topic ended when it began. Answers of one customer come in the order of the\n"
-	"commands, those of different customers in any order. An answer that comes twice was published twice: the group's\n"
-	"offsets were reset.\n"
+	"Without --follow it ends where the topic ended when it began. Answers of one customer come in the\n"
+	"order of the commands, those of different customers in any order. An answer that comes twice was\n"
+	"published twice: the group's offsets were reset.\n"
 	"\n"
-	"A record that is no answer is told on stderr and passed over; the exit code then is 1. With --batch, it is 3 when\n"
-	"there was an error among the answers to the batch, printed or not.";
+	"A record that is no answer is told on stderr and passed over; the exit code then is 1. With --batch,\n"
+	"it is 3 when there was an error among the answers to the batch, printed or not.";
 
 static const struct option_spec options[] = {
 	{"batch", "ID", "only answers to commands of this batch"},
@@ -43,7 +44,7 @@ static const struct option_spec options[] = {
 
 struct listing {
 	const struct config *config;
-	struct slice batch_id;	   /* absent: all */
+	struct slice batch_id; /* absent: all */
 	int status_min, status_max;
 	int64_t limit; /* lines */
 	enum kafka_from from;
@@ -56,7 +57,7 @@ struct listing {
 	int64_t printed, matched, errors, unreadable; /* matched and errors: in the batch, whatever their status */
 };
 
-/* --- options --------------------------------------------------------------------------------------------------------------- */
+/* --- options ------------------------------------------------------------------------------------------------------ */
 
 static bool choose_status(const char *text, struct listing *listing, struct err *err)
 {
@@ -103,7 +104,7 @@ static bool read_options(const struct cli_args *args, struct listing *listing, s
 	       cli_option_int(args, "limit", 1, INT64_MAX, &listing->limit, err);
 }
 
-/* --- lines ----------------------------------------------------------------------------------------------------------------- */
+/* --- lines -------------------------------------------------------------------------------------------------------- */
 
 static bool is_wanted(struct listing *listing, const struct result *result)
 {
@@ -117,8 +118,8 @@ static bool is_wanted(struct listing *listing, const struct result *result)
 static void warn_unreadable(struct listing *listing, const struct kafka_record *record, struct slice detail)
 {
 	listing->unreadable++;
-	fprintf(stderr, "byunique: no answer: partition %d, offset %" PRId64 ": " SLICE_FMT "\n", (int)record->partition,
-		record->offset, SLICE_ARG(detail));
+	fprintf(stderr, "byunique: no answer: partition %d, offset %" PRId64 ": " SLICE_FMT "\n",
+		(int)record->partition, record->offset, SLICE_ARG(detail));
 }
 
 static void take(struct listing *listing, const struct kafka_record *record, struct arena *arena)
@@ -139,7 +140,7 @@ static void take(struct listing *listing, const struct kafka_record *record, str
 	listing->printed++;
 }
 
-/* --- output ------------------------------------------------------------------------------------------------------------------ */
+/* --- output ------------------------------------------------------------------------------------------------------- */
 
 /* Not by stdio, which forgets why a write failed: a reader that has gone (`| head`) is no news. */
 static bool write_output(struct listing *listing, struct err *err)
@@ -151,8 +152,8 @@ static bool write_output(struct listing *listing, struct err *err)
 		if (written < 0 && errno == EPIPE)
 			listing->reader_gone = true;
 		if (written < 0 && errno != EINTR)
-			return listing->reader_gone || err_set(err, VERDICT_STOP, "", "can't write to standard output: %s",
-							       strerror(errno));
+			return listing->reader_gone ||
+			       err_set(err, VERDICT_STOP, "", "can't write to standard output: %s", strerror(errno));
 		done += written > 0 ? (size_t)written : 0;
 	}
 	buf_clear(&listing->output);
@@ -187,7 +188,7 @@ static bool print_all(struct listing *listing, struct err *err)
 	return ok && write_output(listing, err);
 }
 
-/* --- the command ----------------------------------------------------------------------------------------------------------------- */
+/* --- the command -------------------------------------------------------------------------------------------------- */
 
 static int exit_code(const struct listing *listing)
 {

@@ -1,5 +1,6 @@
-/* The larger run: every customer's one record is updated in rounds, so that in the end it must hold the last round's values;
- * some commands are for a record that nobody has. Small enough for what the embedded broker keeps of a partition (5 MB). */
+/* The larger run: every customer's one record is updated in rounds, so that in the end it must hold the last round's
+ * values; some commands are for a record that nobody has. Small enough for what the embedded broker keeps of a
+ * partition (5 MB). */
 #include "demo.h"
 
 #include "byunique/clock.h"
@@ -55,14 +56,15 @@ static bool write_updates(const struct demo *demo, struct err *err)
 	return ok;
 }
 
-/* --- answers ----------------------------------------------------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------------------------------------------------ */
 
 static bool take(struct count *count, const struct result *result, struct err *err)
 {
 	int32_t partition = result->source_partition;
 
 	if (partition < 0 || partition >= DEMO_PARTITIONS || result->source_offset <= count->last_offset[partition])
-		return err_set(err, VERDICT_STOP, "", "the command at offset %" PRId64 " of partition %d is answered twice",
+		return err_set(err, VERDICT_STOP, "",
+			       "the command at offset %" PRId64 " of partition %d is answered twice",
 			       result->source_offset, (int)partition);
 	count->last_offset[partition] = result->source_offset;
 	if (result->status == 204 && !result->duplicate)
@@ -97,8 +99,8 @@ static bool collect(struct demo *demo, struct count *count, struct err *err)
 			ok = take(count, &answer.result, err);
 			last_ms = clock_mono_ms();
 		} else if (ok && clock_mono_ms() - last_ms > SILENCE_MS) {
-			ok = err_set(err, VERDICT_STOP, "", "%" PRId64 " of %d answers after %d s of silence", total(count),
-				     COMMANDS, SILENCE_MS / 1000);
+			ok = err_set(err, VERDICT_STOP, "", "%" PRId64 " of %d answers after %d s of silence",
+				     total(count), COMMANDS, SILENCE_MS / 1000);
 		}
 		progress_show(&progress, total(count));
 	}
@@ -114,7 +116,8 @@ static bool check_answers(const struct count *count, struct err *err)
 	if (count->not_found == misses && count->other == 0)
 		return true;
 	err_set(err, VERDICT_STOP, "", "the answers are not as expected");
-	return err_detail(err, "204: %" PRId64 ", 404: %" PRId64 ", others: %" PRId64 "; 404 was expected %" PRId64 " times",
+	return err_detail(err,
+			  "204: %" PRId64 ", 404: %" PRId64 ", others: %" PRId64 "; 404 was expected %" PRId64 " times",
 			  count->done, count->not_found, count->other, misses);
 }
 
@@ -133,10 +136,11 @@ static bool check_table(struct demo *demo, struct err *err)
 	pg_rows_free(rows);
 	if (right == CUSTOMERS)
 		return true;
-	return err_set(err, VERDICT_STOP, "", "%" PRId64 " of %d records hold what the last command said", right, CUSTOMERS);
+	return err_set(err, VERDICT_STOP, "", "%" PRId64 " of %d records hold what the last command said", right,
+		       CUSTOMERS);
 }
 
-/* --- the run ----------------------------------------------------------------------------------------------------------------- */
+/* --- the run ------------------------------------------------------------------------------------------------------ */
 
 static bool start_submit(struct demo *demo, pid_t *pid, struct err *err)
 {

@@ -1,5 +1,5 @@
-/* Everything the demo makes is in one folder and in children of this process, so that leaving nothing behind is one kill and
- * one removal. The embedded broker lives in this process. */
+/* Everything the demo makes is in one folder and in children of this process, so that leaving nothing behind is one
+ * kill and one removal. The embedded broker lives in this process. */
 #include "demo.h"
 
 #include "byunique/clock.h"
@@ -19,7 +19,7 @@
 
 enum { WORKER_STOP_MS = 30000, LOG_TAIL_BYTES = 4000 };
 
-/* --- environment ------------------------------------------------------------------------------------------------------------- */
+/* --- environment -------------------------------------------------------------------------------------------------- */
 
 static bool is_setting(const char *variable)
 {
@@ -41,7 +41,7 @@ void demo_clean_environment(void)
 	}
 }
 
-/* --- folder ------------------------------------------------------------------------------------------------------------------ */
+/* --- folder ------------------------------------------------------------------------------------------------------- */
 
 /* A path that needs no quoting in a connection string, and leaves room for a socket's name, of 107 bytes at most. */
 static bool is_plain(const char *folder)
@@ -85,7 +85,7 @@ bool demo_write_file(const struct demo *demo, const char *name, struct slice tex
 	return ok;
 }
 
-/* --- services ---------------------------------------------------------------------------------------------------------------- */
+/* --- services ----------------------------------------------------------------------------------------------------- */
 
 /* The mock broker waits for members as long as a session lasts before it lets a group start anew: hence a short one. */
 static bool write_config(struct demo *demo, struct err *err)
@@ -159,7 +159,7 @@ void demo_close(struct demo *demo)
 	arena_release(&demo->arena);
 }
 
-/* --- children ---------------------------------------------------------------------------------------------------------------- */
+/* --- children ----------------------------------------------------------------------------------------------------- */
 
 bool demo_spawn(const struct demo *demo, const char *const *words, int output, pid_t *pid, struct err *err)
 {
@@ -170,8 +170,10 @@ bool demo_spawn(const struct demo *demo, const char *const *words, int output, p
 	for (; *words != NULL && count < WORDS_MOST; words++)
 		argv[count++] = *words;
 	ASSERT(*words == NULL);
-	const struct child_spec spec = {
-		.argv = argv, .folder = demo->folder, .output = output, .death_signal = SIGKILL};
+	const struct child_spec spec = {.argv = argv,
+					.folder = demo->folder,
+					.output = output,
+					.death_signal = SIGKILL};
 	return child_start(pid, &spec, err);
 }
 
@@ -197,8 +199,8 @@ bool demo_worker_stop(struct demo *demo, struct err *err)
 	int status = child_stop(demo->worker, SIGTERM, WORKER_STOP_MS);
 
 	demo->worker = 0;
-	return status == 0 || err_set(err, VERDICT_STOP, "", "the worker did not end in order: %s",
-				      child_status_text(status, text));
+	return status == 0 ||
+	       err_set(err, VERDICT_STOP, "", "the worker did not end in order: %s", child_status_text(status, text));
 }
 
 bool demo_worker_check(struct demo *demo, struct err *err)

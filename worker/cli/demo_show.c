@@ -78,7 +78,8 @@ static bool check_status(const char *const *words, int status, int exit_code, st
 	if (WIFEXITED(status) && WEXITSTATUS(status) == exit_code)
 		return true;
 	err_set(err, VERDICT_STOP, "", "`byunique %s` did not go as expected", words[0]);
-	return err_detail(err, "it ended with %s, exit code %d was expected", child_status_text(status, text), exit_code);
+	return err_detail(err, "it ended with %s, exit code %d was expected", child_status_text(status, text),
+			  exit_code);
 }
 
 bool demo_command(struct demo *demo, int exit_code, const char *const *words, struct err *err)

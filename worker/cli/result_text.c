@@ -1,5 +1,6 @@
-/* Columns have fixed widths, as results come one by one and the widest is not known; a longer text moves the rest of its
- * line. What a client sent as its ids is shown as it is, but for control characters: they could play tricks on a terminal. */
+/* Columns have fixed widths, as results come one by one and the widest is not known; a longer text moves the rest of
+ * its line. What a client sent as its ids is shown as it is, but for control characters: they could play tricks on a
+ * terminal. */
 #include "result_text.h"
 
 #include <jansson.h>
@@ -21,7 +22,7 @@ static size_t escape(struct slice text, size_t at, struct buf *out)
 	unsigned char c = (unsigned char)text.base[at];
 	unsigned char next = at + 1 < text.len ? (unsigned char)text.base[at + 1] : 0;
 
-	if (c == 0xC2 && next < 0xA0) {
+	if (c == 0xC2 && next >= 0x80 && next < 0xA0) {
 		buf_printf(out, "\\u%04x", next);
 		return 2;
 	}
@@ -81,7 +82,7 @@ void result_text(const struct result *result, struct buf *out)
 	end_line(out);
 }
 
-/* --- JSON ---------------------------------------------------------------------------------------------------------------- */
+/* --- JSON --------------------------------------------------------------------------------------------------------- */
 
 static json_t *text_or_null(struct slice text)
 {
@@ -97,8 +98,9 @@ static json_t *problem(const struct result *result)
 {
 	if (result->code.base == NULL)
 		return json_null();
-	return json_pack("{s:o, s:o, s:o, s:o}", "code", text_or_null(result->code), "title", text_or_null(result->title),
-			 "detail", text_or_null(result->detail), "attribute", text_or_null(result->attribute));
+	return json_pack("{s:o, s:o, s:o, s:o}", "code", text_or_null(result->code), "title",
+			 text_or_null(result->title), "detail", text_or_null(result->detail), "attribute",
+			 text_or_null(result->attribute));
 }
 
 static json_t *source(const struct result *result)
@@ -115,13 +117,13 @@ static json_t *position(const struct kafka_record *record)
 
 void result_json(const struct result *result, const struct kafka_record *record, struct buf *out)
 {
-	json_t *all = json_pack(
-		"{s:i, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:I, s:o}", "status", (int)result->status, "command_id",
-		text_or_null(result->command_id), "customer_id", text_or_null(result->customer_id), "ext_name",
-		text_or_null(result->ext_name), "batch_id", text_or_null(result->batch_id), "error", problem(result),
-		"duplicate", (int)result->duplicate, "source", source(result), "issued_at",
-		time_or_null(result->has_issued_at, result->issued_at_ms), "processed_at",
-		(json_int_t)result->processed_at_ms, "result", position(record));
+	json_t *all = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:I, s:o}", "status",
+				(int)result->status, "command_id", text_or_null(result->command_id), "customer_id",
+				text_or_null(result->customer_id), "ext_name", text_or_null(result->ext_name),
+				"batch_id", text_or_null(result->batch_id), "error", problem(result), "duplicate",
+				(int)result->duplicate, "source", source(result), "issued_at",
+				time_or_null(result->has_issued_at, result->issued_at_ms), "processed_at",
+				(json_int_t)result->processed_at_ms, "result", position(record));
 	ASSERT(all != NULL); /* what was decoded is well-formed UTF-8 */
 	char *text = json_dumps(all, JSON_COMPACT | JSON_PRESERVE_ORDER);
 	ASSERT(text != NULL);

@@ -1,5 +1,5 @@
-/* initdb, then the server itself as our child: by pg_ctl it would outlive us. Durability is left as it is shipped, so that
- * what is measured on it means something; only initdb does not wait for the disk. */
+/* initdb, then the server itself as our child: by pg_ctl it would outlive us. Durability is left as it is shipped, so
+ * that what is measured on it means something; only initdb does not wait for the disk. */
 #include "throwaway_pg.h"
 
 #include "byunique/clock.h"
@@ -31,7 +31,7 @@ struct throwaway_pg {
 	pid_t pid; /* 0: not started */
 };
 
-/* --- where PostgreSQL is installed ----------------------------------------------------------------------------------------- */
+/* --- where PostgreSQL is installed -------------------------------------------------------------------------------- */
 
 /* Takes the folder over: returns it when both programs are there, else NULL. */
 static char *with_programs(char *folder)
@@ -105,11 +105,13 @@ static bool find_programs(struct throwaway_pg *pg, struct err *err)
 	if (pg->programs != NULL)
 		return true;
 	err_set(err, VERDICT_STOP, "", "PostgreSQL's server is not installed");
-	err_detail(err, "initdb and postgres are neither in PATH, nor where pg_config says, nor below /usr/lib/postgresql");
-	return err_hint(err, "Install it: `apt-get install postgresql` (Debian, Ubuntu) or `dnf install postgresql-server`.");
+	err_detail(err,
+		   "initdb and postgres are neither in PATH, nor where pg_config says, nor below /usr/lib/postgresql");
+	return err_hint(
+		err, "Install it: `apt-get install postgresql` (Debian, Ubuntu) or `dnf install postgresql-server`.");
 }
 
-/* --- folder and user ------------------------------------------------------------------------------------------------------- */
+/* --- folder and user ---------------------------------------------------------------------------------------------- */
 
 static bool choose_user(struct throwaway_pg *pg, struct err *err)
 {
@@ -120,7 +122,8 @@ static bool choose_user(struct throwaway_pg *pg, struct err *err)
 		user = getpwnam("nobody");
 	if (user == NULL || user->pw_uid == 0) {
 		err_set(err, VERDICT_STOP, "", "there is no user to run PostgreSQL as");
-		err_detail(err, "PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody");
+		err_detail(err,
+			   "PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody");
 		return err_hint(err, "Run this as an ordinary user.");
 	}
 	pg->uid = user->pw_uid;
@@ -135,7 +138,7 @@ static bool make_folder(struct throwaway_pg *pg, struct err *err)
 	return err_set(err, VERDICT_STOP, "", "can't make the folder %s: %s", pg->folder, strerror(errno));
 }
 
-/* --- its two programs ------------------------------------------------------------------------------------------------------ */
+/* --- its two programs --------------------------------------------------------------------------------------------- */
 
 static bool start_program(struct throwaway_pg *pg, const char *const *argv, pid_t *pid, struct err *err)
 {
@@ -175,8 +178,8 @@ static bool fail_with_log(const struct throwaway_pg *pg, const char *program, in
 static bool make_cluster(struct throwaway_pg *pg, bool (*interrupted)(void), struct err *err)
 {
 	char *program = xasprintf("%s/initdb", pg->programs);
-	const char *const argv[] = {program,  "-D",	"data",	      "-U",	   "byunique", "-A", "trust",
-				    "-E",     "UTF8", "--locale=C", "--no-sync", NULL};
+	const char *const argv[] = {program, "-D", "data", "-U",	 "byunique",  "-A",
+				    "trust", "-E", "UTF8", "--locale=C", "--no-sync", NULL};
 	int status = 0;
 	pid_t pid;
 
@@ -247,7 +250,7 @@ static bool wait_until_up(struct throwaway_pg *pg, bool (*interrupted)(void), st
 	return true;
 }
 
-/* --- start and stop ---------------------------------------------------------------------------------------------------------- */
+/* --- start and stop ----------------------------------------------------------------------------------------------- */
 
 bool throwaway_pg_start(struct throwaway_pg **out, const char *folder, bool (*interrupted)(void), struct err *err)
 {
@@ -256,8 +259,8 @@ bool throwaway_pg_start(struct throwaway_pg **out, const char *folder, bool (*in
 	pg->folder = xasprintf("%s/postgresql", folder);
 	pg->log = xasprintf("%s/postgresql.log", folder);
 	pg->conninfo = xasprintf("host=%s user=byunique dbname=postgres", pg->folder);
-	if (find_programs(pg, err) && choose_user(pg, err) && make_folder(pg, err) && make_cluster(pg, interrupted, err) &&
-	    start_server(pg, err) && wait_until_up(pg, interrupted, err)) {
+	if (find_programs(pg, err) && choose_user(pg, err) && make_folder(pg, err) &&
+	    make_cluster(pg, interrupted, err) && start_server(pg, err) && wait_until_up(pg, interrupted, err)) {
 		*out = pg;
 		return true;
 	}

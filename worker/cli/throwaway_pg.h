@@ -6,9 +6,9 @@
 
 struct throwaway_pg;
 
-/* Makes and starts one in `folder`/postgresql, waits until it answers. Never runs as root: as the user postgres or nobody
- * instead. `interrupted` ends the wait. Errors: PostgreSQL's programs are not installed (with what to install), or do not
- * work (with the end of their output). */
+/* Makes and starts one in `folder`/postgresql, waits until it answers. Never runs as root: as the user postgres or
+ * nobody instead. `interrupted` ends the wait. Errors: PostgreSQL's programs are not installed (with what to install),
+ * or do not work (with the end of their output). */
 bool throwaway_pg_start(struct throwaway_pg **pg, const char *folder, bool (*interrupted)(void), struct err *err)
 	BYU_MUST_CHECK;
 const char *throwaway_pg_conninfo(const struct throwaway_pg *pg);

@@ -1,7 +1,7 @@
-/* librdkafka's mock cluster, made for its own tests: enough of a broker for a demonstration on one machine. It keeps about
- * 5 MB of each partition, in memory, and forgets the offsets that a transaction commits: for it, a group stands for ever
- * where kafka_rewind_group() put it. That works before the group's first member only, as the mock never takes a group for
- * empty again; a real broker takes it whenever no member is there. */
+/* librdkafka's mock cluster, made for its own tests: enough of a broker for a demonstration on one machine. It keeps
+ * about 5 MB of each partition, in memory, and forgets the offsets that a transaction commits: for it, a group stands
+ * for ever where kafka_rewind_group() put it. That works before the group's first member only, as the mock never takes
+ * a group for empty again; a real broker takes it whenever no member is there. */
 #include "byunique/kafka.h"
 
 #include "internal.h"
@@ -55,7 +55,7 @@ void kafka_embedded_stop(struct kafka_embedded *embedded)
 	free(embedded);
 }
 
-/* --- rewind ------------------------------------------------------------------------------------------------------------ */
+/* --- rewind ------------------------------------------------------------------------------------------------------- */
 
 static rd_kafka_resp_err_t commit_zero(rd_kafka_t *client, const char *topic, int partitions)
 {
@@ -80,7 +80,8 @@ bool kafka_rewind_group(const struct config *config, const char *topic, struct e
 	bool ok = kafka_topic_partitions(client, topic, &partitions, err);
 	if (ok) {
 		code = commit_zero(client, topic, partitions);
-		ok = code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't reset the group's offsets", NULL);
+		ok = code == RD_KAFKA_RESP_ERR_NO_ERROR ||
+		     kafka_error(err, code, "can't reset the group's offsets", NULL);
 	}
 	if (code == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID)
 		err_hint(err, "Stop the group's workers first.");

@@ -12,9 +12,9 @@ struct kafka_reader {
 	rd_kafka_t *client;
 	char *topic;
 	int partitions;
-	int64_t *starts, *ends; /* by partition, as they were at open */
-	bool *done;		/* read up to its end */
-	int left;		/* partitions not done */
+	int64_t *starts, *ends;	 /* by partition, as they were at open */
+	bool *done;		 /* read up to its end */
+	int left;		 /* partitions not done */
 	rd_kafka_message_t *raw; /* of the last record */
 	int64_t progress_ms;	 /* when the broker last had something to say */
 };
@@ -32,16 +32,18 @@ static rd_kafka_conf_t *reader_conf(const struct config *config, struct err *err
 	return conf;
 }
 
-/* --- open and close -------------------------------------------------------------------------------------------------- */
+/* --- open and close ----------------------------------------------------------------------------------------------- */
 
 static bool find_ends(struct kafka_reader *reader, struct err *err)
 {
 	for (int i = 0; i < reader->partitions; i++) {
-		rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-			reader->client, reader->topic, i, &reader->starts[i], &reader->ends[i], KAFKA_TIMEOUT_MS);
+		rd_kafka_resp_err_t code =
+			rd_kafka_query_watermark_offsets(reader->client, reader->topic, i, &reader->starts[i],
+							 &reader->ends[i], KAFKA_TIMEOUT_MS);
 		if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
 			char what[256];
-			snprintf(what, sizeof(what), "can't read where the topic \"%s\" begins and ends", reader->topic);
+			snprintf(what, sizeof(what), "can't read where the topic \"%s\" begins and ends",
+				 reader->topic);
 			return kafka_error(err, code, what, NULL);
 		}
 	}
@@ -123,7 +125,7 @@ void kafka_reader_close(struct kafka_reader *reader)
 	free(reader);
 }
 
-/* --- records --------------------------------------------------------------------------------------------------------- */
+/* --- records ------------------------------------------------------------------------------------------------------ */
 
 static void fill(struct kafka_record *record, const rd_kafka_message_t *raw)
 {

@@ -69,15 +69,15 @@ void kafka_sender_close(struct kafka_sender *sender)
 	free(sender);
 }
 
-/* --- messages -------------------------------------------------------------------------------------------------------- */
+/* --- messages ----------------------------------------------------------------------------------------------------- */
 
 static bool check_failures(const struct kafka_sender *sender, struct err *err)
 {
 	if (sender->failed == 0)
 		return true;
 	kafka_error(err, sender->failure, "Kafka did not take all messages", NULL);
-	return err_detail(err, "%" PRId64 " failed, %" PRId64 " were acknowledged; the first failure: %s", sender->failed,
-			  sender->acknowledged, rd_kafka_err2str(sender->failure));
+	return err_detail(err, "%" PRId64 " failed, %" PRId64 " were acknowledged; the first failure: %s",
+			  sender->failed, sender->acknowledged, rd_kafka_err2str(sender->failure));
 }
 
 /* Without this, messages to a topic that does not exist would wait for it for minutes. */

@@ -1,5 +1,5 @@
-/* Topics, for the command line. What exists is asked for by listing all topics: asking for one by name would make a broker
- * that creates topics by itself create it, with its own number of partitions. */
+/* Topics, for the command line. What exists is asked for by listing all topics: asking for one by name would make a
+ * broker that creates topics by itself create it, with its own number of partitions. */
 #include "byunique/kafka.h"
 
 #include "byunique/clock.h"
@@ -52,12 +52,12 @@ bool kafka_topic_partitions(rd_kafka_t *client, const char *topic, int *partitio
 		return false;
 	if (*partitions > 0)
 		return true;
-	err_set(err, VERDICT_STOP, rd_kafka_err2name(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART), "there is no topic \"%s\"",
-		topic);
+	err_set(err, VERDICT_STOP, rd_kafka_err2name(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART),
+		"there is no topic \"%s\"", topic);
 	return err_hint(err, "Run `byunique init`, or create the topic.");
 }
 
-/* --- create ---------------------------------------------------------------------------------------------------------- */
+/* --- create ------------------------------------------------------------------------------------------------------- */
 
 /* What the broker said about the one topic. */
 static bool take_answer(rd_kafka_event_t *event, const char *topic, bool *created, struct err *err)
