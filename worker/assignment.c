@@ -3,6 +3,7 @@
  * group refuses offsets of the last owner's generation, and offsets in a transaction still open are waited for. */
 #include "pipeline.h"
 
+#include "byunique/id_index.h"
 #include "byunique/log.h"
 #include "byunique/start.h"
 
@@ -34,6 +35,8 @@ void assignment_free(struct assignment *assignment)
 	if (assignment == NULL)
 		return;
 	group_free(assignment->group);
+	for (uint32_t i = 0; i < assignment->count; i++)
+		id_index_free(assignment->partitions[i].ids);
 	free(assignment->partitions);
 	free(assignment);
 }
@@ -135,6 +138,7 @@ static void add_partition(struct assignment *assignment, const struct candidate 
 		.fetched_offset = candidate->start.offset,
 		.next_offset = next_offset,
 		.uncertain_offset = -1,
+		.ids = id_index_new(),
 		.published_stored = position->known ? position->published_offset : candidate->start.offset,
 		.published = published,
 	};

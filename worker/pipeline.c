@@ -608,7 +608,7 @@ int pipeline_run(const struct config *config)
 		  log_quotes(config->commands_topic), log_quotes(config_kafka(config, "group.id")));
 	bool ok = open_schemas(&pipeline, &err) && persist(&pipeline, connect_database, "postgres_away", &err);
 	if (ok && pipeline.pg != NULL) {
-		pipeline.store = store_new(pipeline.pg);
+		pipeline.store = store_new(pipeline.pg, config->idempotency_retention, config->outcome_retention);
 		ok = persist(&pipeline, run_session, "session_ended", &err);
 	}
 	if (!ok)

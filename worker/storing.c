@@ -6,6 +6,7 @@
 #include "pipeline.h"
 
 #include "byunique/clock.h"
+#include "byunique/id_index.h"
 #include "byunique/log.h"
 #include "byunique/signals.h"
 
@@ -69,13 +70,17 @@ static bool store_span(struct pipeline *pipeline, struct span *span, struct err 
 {
 	int64_t version;
 	struct plan plan;
+	bool behind;
 
 	for (;;) {
-		if (!recall_span(pipeline->store, span, &version, err))
+		if (!store_learn_ids(pipeline->store, span, err) ||
+		    !recall_span(pipeline->store, span, &version, &behind, err))
 			return false;
-		if (version == span->batch->catalogue->version)
+		if (behind)
+			pg_rollback(pipeline->pg);
+		else if (version == span->batch->catalogue->version)
 			break;
-		if (!follow_catalogue(pipeline, span->batch, err))
+		else if (!follow_catalogue(pipeline, span->batch, err))
 			return false;
 	}
 	plan_span(span, &plan);
@@ -242,18 +247,20 @@ void store_published(struct pipeline *pipeline)
 
 static bool expire(struct pipeline *pipeline, const struct assignment *assignment, struct err *err)
 {
+	int64_t ids_ms = pipeline->config->idempotency_retention, outcomes_ms = pipeline->config->outcome_retention;
+	int64_t deleted = 0, older_than_ms = clock_wall_ms() - (ids_ms > outcomes_ms ? ids_ms : outcomes_ms);
 	int32_t *ids = xcalloc(assignment->count, sizeof(*ids));
-	int64_t deleted = 0, older_than_ms = clock_wall_ms() - pipeline->config->outcome_retention;
-	bool rotated = false;
+	int64_t *gone_below = xcalloc(assignment->count, sizeof(*gone_below));
 
 	for (uint32_t i = 0; i < assignment->count; i++)
 		ids[i] = assignment->partitions[i].id;
-	bool ok = retention_expire_outcomes(pipeline->pg, ids, assignment->count, older_than_ms, &deleted, err) &&
-		  retention_rotate_ids(pipeline->pg, pipeline->config->idempotency_retention, &rotated, err);
-	if (ok && (deleted > 0 || rotated))
-		log_event(LOG_INFO, "retention", "outcome_batches_deleted=%" PRId64 " id_generations_changed=%s", deleted,
-			  rotated ? "true" : "false");
+	bool ok = retention_expire_outcomes(pipeline->pg, ids, assignment->count, older_than_ms, gone_below, &deleted, err);
+	for (uint32_t i = 0; ok && i < assignment->count; i++)
+		id_index_forget(assignment->partitions[i].ids, gone_below[i]);
+	if (ok && deleted > 0)
+		log_event(LOG_INFO, "retention", "outcome_batches_deleted=%" PRId64, deleted);
 	free(ids);
+	free(gone_below);
 	return ok;
 }
 

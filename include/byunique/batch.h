@@ -11,6 +11,7 @@
 #include "byunique/command.h"
 #include "byunique/outcome.h"
 
+struct id_index;
 struct rd_kafka_message_s;
 struct rd_kafka_consumer_group_metadata_s;
 
@@ -22,6 +23,8 @@ struct partition {
 	int64_t fetched_offset;	   /* next to be fetched; fetching thread */
 	int64_t next_offset;	   /* as last stored in PostgreSQL; storing thread */
 	int64_t uncertain_offset;  /* what a COMMIT without answer may have stored, -1: none; storing thread */
+	struct id_index *ids;	   /* those that took effect; owned; storing thread */
+	int64_t ids_from;	   /* blocks from this offset on are not in the index yet; storing thread */
 	int64_t published_stored;  /* as last stored in PostgreSQL; storing thread */
 	_Atomic int64_t published; /* results below this offset are known to be published; publishing thread stores */
 };

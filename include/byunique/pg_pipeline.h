@@ -9,7 +9,7 @@
 
 #include "byunique/pg.h"
 
-enum { PG_PIPELINE_MAX = 1024 }; /* statements in one round trip, preparations included */
+enum { PG_PIPELINE_MAX = 10000 }; /* statements in one round trip, preparations included */
 
 /* One SQL text that is prepared where it is used. Embed it in what owns the text; zero but for `sql`. */
 struct pg_statement {

@@ -29,10 +29,10 @@ bool position_claim(struct pg *pg, const char *topic, const int32_t *partitions,
 bool position_publish(struct pg *pg, const int32_t *ids, const int64_t *published, uint32_t count,
 		      const uint8_t token[16], struct err *err) BYU_MUST_CHECK;
 
-/* Housekeeping between batches: published outcomes older than the retention, generations of ids. */
+/* Housekeeping between batches: published outcomes older than this, and their blocks of ids, a bounded number of them.
+ * gone_below[i], for ids[i]: outcomes below this offset are no longer there; 0: nothing was deleted. */
 bool retention_expire_outcomes(struct pg *pg, const int32_t *ids, uint32_t count, int64_t older_than_ms,
-			       int64_t *deleted, struct err *err) BYU_MUST_CHECK;
-bool retention_rotate_ids(struct pg *pg, int64_t retention_ms, bool *rotated, struct err *err) BYU_MUST_CHECK;
+			       int64_t *gone_below, int64_t *deleted, struct err *err) BYU_MUST_CHECK;
 
 /* The lowest slot that no live worker of this database and group holds; kept as long as the session lives. It makes the
  * transactional id "byunique-GROUP-INSTALLATION-SLOT": unique among live workers, and the same again after a restart, so

@@ -47,16 +47,21 @@ struct span {
 
 /* What recall and apply keep between batches: connection, prepared statements, buffers. One thread uses it. */
 struct store;
-struct store *store_new(struct pg *pg); /* borrows the connection */
+/* Borrows the connection. Ids count for id_retention_ms, published outcomes for outcome_retention_ms. */
+struct store *store_new(struct pg *pg, int64_t id_retention_ms, int64_t outcome_retention_ms);
 void store_free(struct store *store);
-struct pg *store_pg(struct store *store);
+
+/* Before recall: the index of ids learns of what was stored without it, by an earlier owner of the partition or by a COMMIT
+ * whose answer was lost. Nothing to do, mostly. */
+bool store_learn_ids(struct store *store, const struct span *span, struct err *err) BYU_MUST_CHECK;
 
 /* recall: opens the transaction. Locks the catalogue and the position rows, checks the fence (VERDICT_REJOIN when another
  * worker has these partitions), finds what was processed before (state REPEATED, with the stored answer) and which
  * ids took effect before. Messages change only from here on, and are reset by calling it again.
- * *catalogue_version is what holds until the transaction ends: if it is not the batch's, load the catalogue in this
+ * *behind: a lost COMMIT turns out to have been one, and the index of ids lacks what it stored: end the transaction, call
+ * store_learn_ids() and recall again. *catalogue_version is what holds until the transaction ends: if it is not the batch's, load the catalogue in this
  * transaction, validate again, and go on. VERDICT_REFUSE: the topic is not the one that was processed. */
-bool recall_span(struct store *store, const struct span *span, int64_t *catalogue_version, struct err *err)
+bool recall_span(struct store *store, const struct span *span, int64_t *catalogue_version, bool *behind, struct err *err)
 	BYU_MUST_CHECK;
 
 /* One net change of one record: the commands of a span that meet it, folded in their order. */

@@ -34,8 +34,7 @@ CREATE UNIQUE INDEX attribute_name ON attribute (extension_id, lower(name));
 -- what a batch's transaction reads here stays true until it ends.
 CREATE TABLE state (
 	only_one           boolean PRIMARY KEY DEFAULT true CHECK (only_one),
-	catalogue_version  bigint  NOT NULL DEFAULT 1,
-	id_generation      integer NOT NULL DEFAULT 1  -- the partition of command_id that takes new ids
+	catalogue_version  bigint  NOT NULL DEFAULT 1
 );
 INSERT INTO state DEFAULT VALUES;
 
@@ -60,7 +59,9 @@ CREATE TABLE position (
 	PRIMARY KEY (topic, partition)
 ) WITH (fillfactor = 50);
 
--- What was answered, so that the very same result can be published again: one row for each batch and partition …
+-- What was answered, so that the very same result can be published again, and which command ids took effect: one row for
+-- each batch and partition. Ids stand in blocks, as a row for each would cost more than half of what its update costs; the
+-- owner of a partition keeps an index of them in memory. An id whose message has a refusal did not take effect.
 CREATE TABLE outcome (
 	position_id     integer  NOT NULL,
 	last_offset     bigint   NOT NULL,
@@ -68,11 +69,14 @@ CREATE TABLE outcome (
 	processed_at_ms bigint   NOT NULL, -- since the epoch
 	encoding        smallint NOT NULL, -- of entries, and of the results made from it
 	entries         bytea    NOT NULL, -- for each message: distance to the offset before (LEB128), 4 bytes of its hash
+	ids             bytea    NOT NULL, -- for each planned command: id (16 bytes), content (first 8 bytes of its hash),
+	                                   -- distance to first_offset (4 bytes, little-endian)
 	PRIMARY KEY (position_id, last_offset)
 );
-ALTER TABLE outcome ALTER COLUMN entries SET STORAGE EXTERNAL; -- hashes do not compress
+ALTER TABLE outcome ALTER COLUMN entries SET STORAGE EXTERNAL, -- hashes do not compress
+                    ALTER COLUMN ids SET STORAGE EXTERNAL;
 
--- … and one for each message that was not simply answered 204. A person may read it, too.
+-- One row for each message that was not simply answered 204. A person may read it, too.
 CREATE TABLE refusal (
 	position_id     integer  NOT NULL,
 	message_offset  bigint   NOT NULL,
@@ -81,20 +85,3 @@ CREATE TABLE refusal (
 	detail          text,              -- null: the code's constant text
 	PRIMARY KEY (position_id, message_offset)
 );
-
--- Ids that took effect. Dropped by whole partitions when idempotency.retention has passed, never row by row. The fence
--- makes one worker the only writer of a position's ids, so no unique index is needed: a hash index costs half as much.
-CREATE TABLE command_id (
-	id           uuid    NOT NULL,
-	content      uuid    NOT NULL, -- 128 bits of the content's SHA-256
-	position_id  integer NOT NULL,
-	generation   integer NOT NULL
-) PARTITION BY LIST (generation);
-CREATE INDEX command_id_id ON command_id USING hash (id);
-
-CREATE TABLE id_generation (
-	generation  integer     PRIMARY KEY,
-	opened_at   timestamptz NOT NULL DEFAULT now()
-);
-INSERT INTO id_generation VALUES (1);
-CREATE TABLE command_id_1 PARTITION OF command_id FOR VALUES IN (1);

@@ -159,7 +159,7 @@ def test_sigterm_finishes_the_batch(locked):
     assert worker.wait() == 0
     results = site.result_reader.to_end()
     assert site.admin.assigned(site.group) == []
-    site.worker()
+    site.running()
     site.wait_results(10)
     site.stop()
     assert results, "the batch in hand was not finished"

@@ -5,7 +5,6 @@
  *   x      further commands folded into a change: same record, same fate
  *   hit    the UPDATE itself; its RETURNING tells which changes found their record
  *   seen   changes that store nothing (unique attributes only): their record is only looked up
- *   ids    ids that took effect
  *   miss   commands whose change found no record
  *   the answer: a refusal for each miss, stored and returned
  *
@@ -55,8 +54,6 @@ static void changes_cte(const struct extension *extension, const struct columns 
 		next_param(sql, param, pg_type_array((int)extension->attributes[extension->unique[k]].type));
 	next_param(sql, param, "int4[]");
 	next_param(sql, param, "int8[]");
-	next_param(sql, param, "uuid[]");
-	next_param(sql, param, "uuid[]");
 	for (unsigned m = 0; m < columns_masks(columns); m++)
 		next_param(sql, param, "int8[]");
 	for (unsigned a = 0; a < extension->attribute_count; a++)
@@ -65,7 +62,7 @@ static void changes_cte(const struct extension *extension, const struct columns 
 	buf_adds(sql, ")\n  WITH ORDINALITY AS t (customer_id");
 	for (unsigned k = 0; k < extension->unique_count; k++)
 		buf_printf(sql, ", k%u", k);
-	buf_adds(sql, ", position_id, message_offset, id, content");
+	buf_adds(sql, ", position_id, message_offset");
 	for (unsigned m = 0; m < columns_masks(columns); m++)
 		buf_printf(sql, ", m%u", m);
 	for (unsigned a = 0; a < extension->attribute_count; a++)
@@ -81,9 +78,7 @@ static void folded_cte(unsigned *param, struct buf *sql)
 	next_param(sql, param, "text[]");
 	next_param(sql, param, "int4[]");
 	next_param(sql, param, "int8[]");
-	next_param(sql, param, "uuid[]");
-	next_param(sql, param, "uuid[]");
-	buf_adds(sql, ")\n  AS x (i, customer_id, position_id, message_offset, id, content)\n)");
+	buf_adds(sql, ")\n  AS x (i, customer_id, position_id, message_offset)\n)");
 }
 
 static void assignments(const struct extension *extension, const struct columns *columns, struct buf *sql)
@@ -131,9 +126,9 @@ static void found_ctes(const struct extension *extension, const struct columns *
 		buf_adds(sql, "\n  FROM t WHERE ");
 		same_record(extension, sql);
 		any_flag(columns, sql);
-		buf_adds(sql, " <> 0\n  RETURNING t.i, t.position_id, t.id, t.content\n)");
+		buf_adds(sql, " <> 0\n  RETURNING t.i\n)");
 	}
-	buf_adds(sql, ", seen AS (\n  SELECT t.i, t.position_id, t.id, t.content FROM t JOIN ");
+	buf_adds(sql, ", seen AS (\n  SELECT t.i FROM t JOIN ");
 	quote_name(sql, extension->table);
 	buf_adds(sql, " AS e ON ");
 	same_record(extension, sql);
@@ -146,17 +141,12 @@ static void found_ctes(const struct extension *extension, const struct columns *
 
 void compose_update(const struct extension *extension, const struct columns *columns, struct buf *sql)
 {
-	unsigned param = 2;
+	unsigned param = 1;
 
 	changes_cte(extension, columns, &param, sql);
 	folded_cte(&param, sql);
 	found_ctes(extension, columns, sql);
-	buf_adds(sql, ", ids AS (\n"
-		      "  INSERT INTO command_id (position_id, generation, id, content)\n"
-		      "  SELECT position_id, $1::int4, id, content FROM found\n"
-		      "  UNION ALL\n"
-		      "  SELECT position_id, $1::int4, id, content FROM x WHERE (i IN (SELECT i FROM found)) IS TRUE\n"
-		      "), miss AS (\n"
+	buf_adds(sql, ", miss AS (\n"
 		      "  SELECT position_id, message_offset, customer_id FROM t WHERE i NOT IN (SELECT i FROM found)\n"
 		      "  UNION ALL\n"
 		      "  SELECT position_id, message_offset, customer_id FROM x WHERE i NOT IN (SELECT i FROM found)\n"
@@ -172,8 +162,8 @@ void compose_update(const struct extension *extension, const struct columns *col
 
 unsigned compose_update_params(const struct extension *extension, const struct columns *columns)
 {
-	enum { GENERATION = 1, CUSTOMER = 1, COMMAND = 4, FOLDED = 6 };
-	return GENERATION + CUSTOMER + extension->unique_count + COMMAND + columns_masks(columns) +
+	enum { CUSTOMER = 1, COMMAND = 2, FOLDED = 4 };
+	return CUSTOMER + extension->unique_count + COMMAND + columns_masks(columns) +
 	       columns_count(columns) + FOLDED;
 }
 

@@ -15,13 +15,12 @@ static inline unsigned columns_masks(const struct columns *columns)
 	return count ? (count + MASK_BITS - 1) / MASK_BITS : 1;
 }
 
-/* The batch's statement for an extension: one UPDATE from arrays, which also stores the ids that took effect and a
- * refusal for every command whose record was not found, and returns these refusals (position id, offset, code).
+/* The batch's statement for an extension: one UPDATE from arrays, which also stores a refusal for every command whose
+ * record was not found, and returns these refusals (position id, offset, code).
  *
- * Parameters: $1 generation of ids; then arrays, one element for each net change: customer ids, the unique attributes
- * in their order, position ids, offsets, command ids, contents, masks (columns_masks() of them), the attributes of
- * `columns` in ascending order; then, one element for each command folded into a change: number of the change (from 1),
- * customer id, position id, offset, command id, content. */
+ * Parameters are arrays, one element for each net change: customer ids, the unique attributes in their order, position
+ * ids, offsets, masks (columns_masks() of them), the attributes of `columns` in ascending order; then, one element for each
+ * command folded into a change: number of the change (from 1), customer id, position id, offset. */
 void compose_update(const struct extension *extension, const struct columns *columns, struct buf *sql);
 unsigned compose_update_params(const struct extension *extension, const struct columns *columns);
 

@@ -122,64 +122,30 @@ bool position_publish(struct pg *pg, const int32_t *ids, const int64_t *publishe
 	return ok;
 }
 
-bool retention_expire_outcomes(struct pg *pg, const int32_t *ids, uint32_t count, int64_t older_than_ms, int64_t *deleted,
-			       struct err *err)
+static void note_gone(const struct pg_rows *rows, const int32_t *ids, uint32_t count, int64_t *gone_below)
+{
+	for (int row = 0; row < pg_rows_count(rows); row++)
+		for (uint32_t i = 0; i < count; i++)
+			if (pg_rows_int(rows, row, 0) == ids[i] && pg_rows_int(rows, row, 1) >= gone_below[i])
+				gone_below[i] = pg_rows_int(rows, row, 1) + 1;
+}
+
+bool retention_expire_outcomes(struct pg *pg, const int32_t *ids, uint32_t count, int64_t older_than_ms,
+			       int64_t *gone_below, int64_t *deleted, struct err *err)
 {
 	struct buf numbers = BUF_EMPTY;
 	struct pg_rows *rows = NULL;
 	uint64_t bound = htobe64((uint64_t)older_than_ms);
 	struct pg_param params[] = {int4_array(&numbers, ids, count), {&bound, sizeof(bound)}};
 	bool ok = run_one(pg, sql_expire_outcomes, params, 2, &rows, err);
-	if (ok)
-		*deleted = pg_rows_affected(rows);
+
+	if (ok) {
+		*deleted = pg_rows_count(rows);
+		note_gone(rows, ids, count, gone_below);
+	}
 	pg_rows_free(rows);
 	buf_release(&numbers);
 	return ok;
-}
-
-/* {NAME} in a script's text, which can't take parameters as it is a DO block. */
-static char *fill_in(const char *script, const char *name, int64_t value)
-{
-	const char *at;
-	struct buf text = BUF_EMPTY;
-
-	for (; (at = strstr(script, name)) != NULL; script = at + strlen(name)) {
-		buf_add(&text, script, (size_t)(at - script));
-		buf_printf(&text, "%" PRId64, value);
-	}
-	buf_adds(&text, script);
-	return text.base;
-}
-
-static bool rotate(struct pg *pg, int64_t length_ms, int64_t retention_ms, struct err *err)
-{
-	char *with_length = fill_in(sql_rotate_ids, "{LENGTH_MS}", length_ms);
-	char *script = fill_in(with_length, "{RETENTION_MS}", retention_ms);
-	bool ok = pg_script(pg, "BEGIN", err) && pg_script(pg, sql_lock_catalogue_exclusive, err) &&
-		  pg_script(pg, script, err) && pg_script(pg, "COMMIT", err);
-	if (!ok)
-		pg_rollback(pg);
-	free(with_length);
-	free(script);
-	return ok;
-}
-
-/* Two generations make up the retention, so at most half of it is kept beyond what is promised. */
-bool retention_rotate_ids(struct pg *pg, int64_t retention_ms, bool *rotated, struct err *err)
-{
-	enum { GENERATIONS = 2 };
-	char length[24], retention[24];
-	const char *params[] = {length, retention};
-	struct pg_rows *rows = NULL;
-
-	*rotated = false;
-	snprintf(length, sizeof(length), "%" PRId64, retention_ms / GENERATIONS);
-	snprintf(retention, sizeof(retention), "%" PRId64, retention_ms);
-	if (!pg_query(pg, sql_id_generations, params, 2, &rows, err))
-		return false;
-	*rotated = pg_rows_int(rows, 0, 0) != 0;
-	pg_rows_free(rows);
-	return !*rotated || rotate(pg, retention_ms / GENERATIONS, retention_ms, err);
 }
 
 bool slot_take(struct pg *pg, const char *group_id, struct slot *slot, struct err *err)

@@ -1,1 +1,1 @@
-SELECT catalogue_version, id_generation FROM state
+SELECT catalogue_version FROM state

@@ -12,7 +12,9 @@
 	X(state)                                                                                                       \
 	X(recall_outcomes)                                                                                             \
 	X(recall_refusals)                                                                                             \
-	X(known_ids)                                                                                                   \
+	X(load_ids)                                                                                                    \
+	X(recall_blocks)                                                                                               \
+	X(recall_ineffective)                                                                                          \
 	X(store_refusals)                                                                                              \
 	X(store_repeats)                                                                                               \
 	X(store_outcomes)                                                                                              \
@@ -21,8 +23,6 @@
 	X(positions)                                                                                                   \
 	X(claim_positions)                                                                                             \
 	X(expire_outcomes)                                                                                             \
-	X(id_generations)                                                                                              \
-	X(rotate_ids)                                                                                                  \
 	X(slot)                                                                                                        \
 	X(take_slot)                                                                                                   \
 	X(installation)

@@ -1,9 +1,10 @@
-/* Second and last round trip of a batch: changes, ids, refusals, outcomes and positions, then COMMIT. Nothing here depends
+/* Second and last round trip of a batch: changes, refusals, outcomes with their ids, and positions, then COMMIT. Nothing here depends
  * on an answer of the same trip: what the UPDATE misses, its own statement stores (pg/compose.c), and repeats of an id
  * look at what is stored for the first. */
 #include "store.h"
 
 #include "byunique/clock.h"
+#include "byunique/id_index.h"
 #include "pg/compose.h"
 #include "sql/statements.h"
 
@@ -50,26 +51,23 @@ static struct update *update_for(struct store *store, const struct group *group,
 
 /* Parameter buffers in the order that compose_update() gives. */
 struct update_arrays {
-	struct buf *customer, *keys, *position, *offset, *id, *content, *masks, *values, *folded;
-	unsigned mask_count, value_count;
+	struct buf *customer, *keys, *position, *offset, *masks, *values, *folded;
 };
 
-enum { FOLDED_ARRAYS = 6 };
+enum { FOLDED_ARRAYS = 4 };
 
 static struct update_arrays begin_update_arrays(struct store *store, const struct extension *extension,
 						const struct columns *columns)
 {
 	unsigned keys = extension->unique_count, masks = columns_masks(columns), values = columns_count(columns);
-	static const enum pg_oid folded_types[FOLDED_ARRAYS] = {PG_INT8, PG_TEXT, PG_INT4, PG_INT8, PG_UUID, PG_UUID};
+	static const enum pg_oid folded_types[FOLDED_ARRAYS] = {PG_INT8, PG_TEXT, PG_INT4, PG_INT8};
 
-	store_array(store, 5 + keys + masks + values + FOLDED_ARRAYS); /* all there before pointers are taken */
+	store_array(store, 3 + keys + masks + values + FOLDED_ARRAYS); /* all there before pointers are taken */
 	struct buf *at = store_array(store, 0);
-	struct update_arrays arrays = {.customer = at, .keys = at + 1, .mask_count = masks, .value_count = values};
+	struct update_arrays arrays = {.customer = at, .keys = at + 1};
 	arrays.position = arrays.keys + keys;
 	arrays.offset = arrays.position + 1;
-	arrays.id = arrays.position + 2;
-	arrays.content = arrays.position + 3;
-	arrays.masks = arrays.position + 4;
+	arrays.masks = arrays.position + 2;
 	arrays.values = arrays.masks + masks;
 	arrays.folded = arrays.values + values;
 
@@ -78,8 +76,6 @@ static struct update_arrays begin_update_arrays(struct store *store, const struc
 		pg_array_begin(&arrays.keys[k], pg_type_oid((int)extension->attributes[extension->unique[k]].type));
 	pg_array_begin(arrays.position, PG_INT4);
 	pg_array_begin(arrays.offset, PG_INT8);
-	pg_array_begin(arrays.id, PG_UUID);
-	pg_array_begin(arrays.content, PG_UUID);
 	for (unsigned m = 0; m < masks; m++)
 		pg_array_begin(&arrays.masks[m], PG_INT8);
 	for (unsigned a = 0, v = 0; a < extension->attribute_count; a++)
@@ -88,15 +84,6 @@ static struct update_arrays begin_update_arrays(struct store *store, const struc
 	for (unsigned f = 0; f < FOLDED_ARRAYS; f++)
 		pg_array_begin(&arrays.folded[f], folded_types[f]);
 	return arrays;
-}
-
-static void add_command(const struct message *message, struct buf *position, struct buf *offset, struct buf *id,
-			struct buf *content)
-{
-	pg_array_int4(position, message->partition->id);
-	pg_array_int8(offset, message->offset);
-	pg_array_bytes(id, message->id.bytes, sizeof(message->id.bytes));
-	pg_array_bytes(content, message->content.bytes, sizeof(message->content.bytes));
 }
 
 /* One element for each column of the statement: what the change stores, or a null with its flag not set. */
@@ -133,7 +120,8 @@ static void add_change(const struct change *change, const struct message *messag
 	for (unsigned k = 0; k < extension->unique_count; k++)
 		pg_array_cell(&arrays->keys[k], (int)extension->attributes[extension->unique[k]].type,
 			      &message->key_cells[k]);
-	add_command(message, arrays->position, arrays->offset, arrays->id, arrays->content);
+	pg_array_int4(arrays->position, message->partition->id);
+	pg_array_int8(arrays->offset, message->offset);
 	add_values(change, extension, columns, arrays);
 }
 
@@ -141,7 +129,8 @@ static void add_folded(const struct folded *folded, const struct message *messag
 {
 	pg_array_int8(&arrays->folded[0], (int64_t)folded->change + 1);
 	pg_array_bytes(&arrays->folded[1], message->command.customer_id.base, message->command.customer_id.len);
-	add_command(message, &arrays->folded[2], &arrays->folded[3], &arrays->folded[4], &arrays->folded[5]);
+	pg_array_int4(&arrays->folded[2], message->partition->id);
+	pg_array_int8(&arrays->folded[3], message->offset);
 }
 
 static void send_update(struct store *store, const struct batch *batch, const struct group *group)
@@ -150,15 +139,13 @@ static void send_update(struct store *store, const struct batch *batch, const st
 	unsigned count = compose_update_params(group->extension, &update->columns);
 	struct update_arrays arrays = begin_update_arrays(store, group->extension, &update->columns);
 	struct pg_param *params = xcalloc(count, sizeof(*params));
-	uint32_t generation = htobe32((uint32_t)store->id_generation);
 
 	for (uint32_t i = 0; i < group->change_count; i++)
 		add_change(&group->changes[i], &batch->messages[group->changes[i].message], &update->columns, &arrays);
 	for (uint32_t i = 0; i < group->folded_count; i++)
 		add_folded(&group->folded[i], &batch->messages[group->folded[i].message], &arrays);
-	params[0] = (struct pg_param){&generation, sizeof(generation)};
-	for (unsigned i = 1; i < count; i++)
-		params[i] = pg_array_param(store_array(store, i - 1));
+	for (unsigned i = 0; i < count; i++)
+		params[i] = pg_array_param(store_array(store, i));
 	pg_pipeline_add(store->pg, &update->statement, params, (int)count);
 	free(params);
 }
@@ -235,14 +222,25 @@ static void send_repeats(struct store *store, const struct span *span)
 
 /* --- outcomes and positions ------------------------------------------------------------------------------------------------ */
 
+/* BLOCK_ENTRY_BYTES. */
+static void add_id(const struct message *message, int64_t first_offset, struct buf *ids)
+{
+	uint32_t distance = htole32((uint32_t)(message->offset - first_offset));
+
+	buf_add(ids, message->id.bytes, BLOCK_ID_BYTES);
+	buf_add(ids, message->content.bytes, BLOCK_CONTENT_BYTES);
+	buf_add(ids, &distance, sizeof(distance));
+}
+
 /* The new messages of a reach: what is stored for them. False when all are repeats. */
-static bool collect_entries(const struct span *span, const struct reach *reach, struct buf *entries, uint32_t *first,
-			    uint32_t *last)
+static bool collect_entries(const struct span *span, const struct reach *reach, struct buf *entries, struct buf *ids,
+			    uint32_t *first, uint32_t *last)
 {
 	const struct message *messages = span->batch->messages;
 	int64_t before = -1;
 
 	buf_clear(entries);
+	buf_clear(ids);
 	for (uint32_t i = reach->first; i <= reach->last; i++) {
 		if (messages[i].partition != reach->partition || messages[i].state != MESSAGE_NEW)
 			continue;
@@ -253,40 +251,45 @@ static bool collect_entries(const struct span *span, const struct reach *reach, 
 		buf_add(entries, &hash, sizeof(hash));
 		before = messages[i].offset;
 		*last = i;
+		if (is_planned(&messages[i]))
+			add_id(&messages[i], messages[*first].offset, ids);
 	}
 	return before >= 0;
 }
 
 struct progress_arrays {
-	struct buf *position, *first, *last, *entries; /* of outcomes */
+	struct buf *position, *first, *last, *entries, *ids; /* of outcomes */
 	struct buf *id, *next, *last_offset, *last_hash, *published; /* of positions */
+	struct buf *entries_of_one, *ids_of_one;	     /* of the partition at hand */
 };
 
 static struct progress_arrays begin_progress_arrays(struct store *store)
 {
-	enum { ARRAYS = 9 };
-	static const enum pg_oid types[ARRAYS] = {PG_INT4, PG_INT8, PG_INT8, PG_BYTEA, PG_INT4,
-						  PG_INT8, PG_INT8, PG_INT8, PG_INT8};
+	enum { ARRAYS = 10 };
+	static const enum pg_oid types[ARRAYS] = {PG_INT4, PG_INT8, PG_INT8, PG_BYTEA, PG_BYTEA,
+						  PG_INT4, PG_INT8, PG_INT8, PG_INT8,  PG_INT8};
 
-	store_array(store, ARRAYS); /* one more than that: the entries of one partition */
+	store_array(store, ARRAYS + 1); /* all there before pointers are taken */
 	struct buf *at = store_array(store, 0);
 	for (int i = 0; i < ARRAYS; i++)
 		pg_array_begin(&at[i], types[i]);
-	return (struct progress_arrays){at, at + 1, at + 2, at + 3, at + 4, at + 5, at + 6, at + 7, at + 8};
+	return (struct progress_arrays){at,	at + 1, at + 2, at + 3, at + 4,	 at + 5,
+					at + 6, at + 7, at + 8, at + 9, at + 10, at + 11};
 }
 
-static void add_progress(const struct span *span, const struct reach *reach, struct buf *entries,
-			 const struct progress_arrays *arrays)
+static void add_progress(const struct span *span, const struct reach *reach, const struct progress_arrays *arrays)
 {
 	const struct message *messages = span->batch->messages;
+	struct buf *entries = arrays->entries_of_one, *ids = arrays->ids_of_one;
 	uint32_t first, last;
 
-	if (!collect_entries(span, reach, entries, &first, &last))
+	if (!collect_entries(span, reach, entries, ids, &first, &last))
 		return;
 	pg_array_int4(arrays->position, reach->partition->id);
 	pg_array_int8(arrays->first, messages[first].offset);
 	pg_array_int8(arrays->last, messages[last].offset);
 	pg_array_bytes(arrays->entries, entries->base, entries->len);
+	pg_array_bytes(arrays->ids, ids->base, ids->len);
 	pg_array_int4(arrays->id, reach->partition->id);
 	pg_array_int8(arrays->next, messages[last].offset + 1);
 	pg_array_int8(arrays->last_offset, messages[last].offset);
@@ -298,16 +301,16 @@ static void send_progress(struct store *store, const struct span *span, const st
 			  int64_t processed_at_ms)
 {
 	struct progress_arrays arrays = begin_progress_arrays(store);
-	struct buf *entries = arrays.published + 1;
 	uint64_t when = htobe64((uint64_t)processed_at_ms);
 	uint16_t encoding = htobe16(ENCODING);
 
 	for (uint32_t i = 0; i < count; i++)
-		add_progress(span, &reaches[i], entries, &arrays);
+		add_progress(span, &reaches[i], &arrays);
 	struct pg_param outcomes[] = {pg_array_param(arrays.position), pg_array_param(arrays.first),
 				      pg_array_param(arrays.last),     pg_array_param(arrays.entries),
-				      {&when, sizeof(when)},	       {&encoding, sizeof(encoding)}};
-	pg_pipeline_add(store->pg, &store->store_outcomes, outcomes, 6);
+				      pg_array_param(arrays.ids),      {&when, sizeof(when)},
+				      {&encoding, sizeof(encoding)}};
+	pg_pipeline_add(store->pg, &store->store_outcomes, outcomes, 7);
 	struct pg_param positions[] = {pg_array_param(arrays.id), pg_array_param(arrays.next),
 				       pg_array_param(arrays.last_offset), pg_array_param(arrays.last_hash),
 				       pg_array_param(arrays.published)};
@@ -369,6 +372,22 @@ static void settle(const struct span *span, int64_t processed_at_ms)
 	}
 }
 
+/* The ids that took effect, into the index, under the block that collect_entries() has made of the reach. */
+static void remember_ids(const struct span *span, const struct reach *reach)
+{
+	const struct message *messages = span->batch->messages;
+	int64_t block = -1;
+
+	for (uint32_t i = reach->last + 1; i-- > reach->first && block < 0;)
+		if (messages[i].partition == reach->partition && messages[i].state == MESSAGE_NEW)
+			block = messages[i].offset;
+	for (uint32_t i = reach->first; i <= reach->last; i++)
+		if (messages[i].partition == reach->partition && messages[i].state == MESSAGE_NEW &&
+		    messages[i].answer.code == OUTCOME_DONE)
+			id_index_add(reach->partition->ids, &messages[i].id, block);
+	reach->partition->ids_from = reach->partition->next_offset;
+}
+
 static bool has_news(const struct span *span)
 {
 	for (uint32_t i = span->begin; i < span->end; i++)
@@ -411,6 +430,8 @@ bool apply_span(struct store *store, const struct span *span, const struct plan 
 	for (uint32_t i = 0; i < plan->group_count; i++)
 		take_misses(answers[i], span, reaches, count);
 	settle(span, processed_at_ms);
+	for (uint32_t i = 0; i < count; i++)
+		remember_ids(span, &reaches[i]);
 	for (int i = 0; i < PG_PIPELINE_MAX && answers[i] != NULL; i++)
 		pg_rows_free(answers[i]);
 	return true;

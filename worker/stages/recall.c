@@ -3,6 +3,7 @@
 #include "store.h"
 
 #include "byunique/clock.h"
+#include "byunique/id_index.h"
 #include "byunique/log.h"
 #include "sql/statements.h"
 
@@ -10,19 +11,26 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { ENTRY_HASH_BYTES = 4 };
+enum {
+	ENTRY_HASH_BYTES = 4,
+	BLOCKS_OF_AN_ID = 4, /* an id takes effect again only when it was forgotten; and strangers may share its mark */
+};
 
-struct store *store_new(struct pg *pg)
+struct store *store_new(struct pg *pg, int64_t id_retention_ms, int64_t outcome_retention_ms)
 {
 	struct store *store = xcalloc(1, sizeof(*store));
 	store->pg = pg;
+	store->id_retention_ms = id_retention_ms;
+	store->outcome_retention_ms = outcome_retention_ms;
 	store->begin.sql = sql_begin;
 	store->lock_catalogue.sql = sql_lock_catalogue;
 	store->fence.sql = sql_fence;
 	store->state.sql = sql_state;
 	store->recall_outcomes.sql = sql_recall_outcomes;
 	store->recall_refusals.sql = sql_recall_refusals;
-	store->known_ids.sql = sql_known_ids;
+	store->load_ids.sql = sql_load_ids;
+	store->recall_blocks.sql = sql_recall_blocks;
+	store->recall_ineffective.sql = sql_recall_ineffective;
 	store->store_refusals.sql = sql_store_refusals;
 	store->store_repeats.sql = sql_store_repeats;
 	store->store_outcomes.sql = sql_store_outcomes;
@@ -44,11 +52,6 @@ void store_free(struct store *store)
 	free(store->updates);
 	free(store->arrays);
 	free(store);
-}
-
-struct pg *store_pg(struct store *store)
-{
-	return store->pg;
 }
 
 struct buf *store_array(struct store *store, uint32_t i)
@@ -130,25 +133,75 @@ static bool may_be_known(const struct message *message)
 	return message->has_id && message->offset >= message->partition->next_offset;
 }
 
-static bool ask_ids(struct store *store, const struct span *span)
-{
-	struct buf *positions = store_array(store, 1), *ids = store_array(store, 0);
-	uint32_t count = 0;
+/* A message whose id may have taken effect before, and where. */
+struct suspect {
+	uint32_t message;
+	uint32_t block_count;
+	int64_t blocks[BLOCKS_OF_AN_ID]; /* newest first */
+};
 
-	pg_array_begin(ids, PG_UUID);
-	pg_array_begin(positions, PG_INT4);
+struct suspects {
+	struct suspect *list; /* in the batch's arena */
+	uint32_t count, room;
+};
+
+static void add_suspect(struct suspects *suspects, const struct suspect *suspect, struct arena *arena)
+{
+	if (suspects->count == suspects->room) {
+		struct suspect *before = suspects->list;
+		suspects->room = suspects->room ? 4 * suspects->room : 16;
+		suspects->list = arena_array(arena, struct suspect, suspects->room);
+		if (suspects->count > 0)
+			memcpy(suspects->list, before, sizeof(*before) * suspects->count);
+	}
+	suspects->list[suspects->count++] = *suspect;
+}
+
+/* Mostly none: the index knows. */
+static struct suspects find_suspects(const struct span *span)
+{
+	struct suspects suspects = {0};
+
 	for (uint32_t i = span->begin; i < span->end; i++) {
 		const struct message *message = &span->batch->messages[i];
+		struct suspect suspect = {.message = i};
 		if (!may_be_known(message))
 			continue;
-		pg_array_bytes(ids, message->id.bytes, sizeof(message->id.bytes));
-		pg_array_int4(positions, message->partition->id);
-		count++;
+		suspect.block_count = id_index_find(message->partition->ids, &message->id, suspect.blocks, BLOCKS_OF_AN_ID);
+		if (suspect.block_count > 0)
+			add_suspect(&suspects, &suspect, &span->batch->arena);
 	}
+	return suspects;
+}
+
+static int compare_offsets(const void *left, const void *right)
+{
+	int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
+	return (a > b) - (a < b);
+}
+
+/* The blocks that this partition's suspects point to, each once. False: none. */
+static bool ask_blocks(struct store *store, const struct span *span, const struct suspects *suspects,
+		       const struct partition *partition)
+{
+	int64_t *blocks = arena_array(&span->batch->arena, int64_t, (size_t)suspects->count * BLOCKS_OF_AN_ID);
+	struct buf *array = store_array(store, 0);
+	uint32_t count = 0;
+
+	for (uint32_t s = 0; s < suspects->count; s++)
+		for (uint32_t b = 0; b < suspects->list[s].block_count; b++)
+			if (span->batch->messages[suspects->list[s].message].partition == partition)
+				blocks[count++] = suspects->list[s].blocks[b];
 	if (count == 0)
 		return false;
-	struct pg_param params[] = {pg_array_param(ids), pg_array_param(positions)};
-	pg_pipeline_add(store->pg, &store->known_ids, params, 2);
+	qsort(blocks, count, sizeof(*blocks), compare_offsets);
+	pg_array_begin(array, PG_INT8);
+	for (uint32_t i = 0; i < count; i++)
+		if (i == 0 || blocks[i] != blocks[i - 1])
+			pg_array_int8(array, blocks[i]);
+	struct pg_param params[] = {int4_param(partition->id, &span->batch->arena), pg_array_param(array)};
+	pg_pipeline_add(store->pg, &store->recall_blocks, params, 2);
+	pg_pipeline_add(store->pg, &store->recall_ineffective, params, 2);
 	return true;
 }
 
@@ -279,8 +332,15 @@ static bool not_this_topic(struct err *err, const struct message *message)
 	return err_hint(err, "Restore the topic, or let this database forget it: see the README on recovery.");
 }
 
-static bool recall_repeats(const struct pg_rows *outcomes, const struct pg_rows *refusals, const struct span *span,
-			   const struct reach *reach, struct err *err)
+/* What is not known to be published yet is kept for ever. */
+static bool is_expired(const struct store *store, const struct message *message)
+{
+	return message->answer.processed_at_ms < clock_wall_ms() - store->outcome_retention_ms &&
+	       message->offset < message->partition->published;
+}
+
+static bool recall_repeats(const struct store *store, const struct pg_rows *outcomes, const struct pg_rows *refusals,
+			   const struct span *span, const struct reach *reach, struct err *err)
 {
 	struct memory memory = {.outcomes = outcomes, .refusals = refusals};
 
@@ -291,7 +351,11 @@ static bool recall_repeats(const struct pg_rows *outcomes, const struct pg_rows 
 			continue;
 		message->state = MESSAGE_REPEATED;
 		switch (look_up(&memory, message)) {
-		case MEMORY_SAME: stored_answer(&memory, message, &span->batch->arena); break;
+		case MEMORY_SAME:
+			stored_answer(&memory, message, &span->batch->arena);
+			if (is_expired(store, message))
+				expired_answer(message);
+			break;
 		case MEMORY_NONE: expired_answer(message); break;
 		case MEMORY_OTHER: return not_this_topic(err, message);
 		}
@@ -299,29 +363,131 @@ static bool recall_repeats(const struct pg_rows *outcomes, const struct pg_rows 
 	return true;
 }
 
-/* A known id outranks whatever validate found. The answer's row i is the i-th message that was asked for: `asked`. */
-static void recall_ids(const struct pg_rows *rows, const struct span *span, const uint32_t *asked)
+/* --- ids ---------------------------------------------------------------------------------------------------------------- */
+
+static int find_block(const struct pg_rows *blocks, int64_t last_offset)
 {
-	for (int row = 0; row < pg_rows_count(rows); row++) {
-		struct message *message = &span->batch->messages[asked[pg_rows_int(rows, row, 0) - 1]];
-		struct slice content = pg_rows_bytes(rows, row, 1);
-		bool same = content.len == sizeof(message->content.bytes) &&
-			    memcmp(content.base, message->content.bytes, content.len) == 0;
-		if (message->state == MESSAGE_REPEATED)
+	for (int low = 0, high = pg_rows_count(blocks); low < high;) {
+		int middle = low + (high - low) / 2;
+		int64_t at = pg_rows_int(blocks, middle, 0);
+		if (at == last_offset)
+			return middle;
+		if (at < last_offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return -1;
+}
+
+static bool has_offset(const struct pg_rows *offsets, int64_t offset)
+{
+	for (int low = 0, high = pg_rows_count(offsets); low < high;) {
+		int middle = low + (high - low) / 2;
+		int64_t at = pg_rows_int(offsets, middle, 0);
+		if (at == offset)
+			return true;
+		if (at < offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
+/* The id's entry in a block, NULL when it is not there. Within a block an id takes effect once. */
+static const char *find_entry(struct slice ids, const struct uuid *id)
+{
+	for (; ids.len >= BLOCK_ENTRY_BYTES; ids.base += BLOCK_ENTRY_BYTES, ids.len -= BLOCK_ENTRY_BYTES)
+		if (memcmp(ids.base, id->bytes, BLOCK_ID_BYTES) == 0)
+			return ids.base;
+	return NULL;
+}
+
+static bool took_effect(const char *entry, int64_t first_offset, const struct pg_rows *ineffective)
+{
+	uint32_t distance;
+
+	memcpy(&distance, entry + BLOCK_ID_BYTES + BLOCK_CONTENT_BYTES, sizeof(distance));
+	return !has_offset(ineffective, first_offset + le32toh(distance));
+}
+
+/* A known id outranks whatever validate found. */
+static void answer_suspect(const struct store *store, const struct suspect *suspect, struct message *message,
+			   const struct pg_rows *blocks, const struct pg_rows *ineffective)
+{
+	int64_t oldest_ms = clock_wall_ms() - store->id_retention_ms;
+
+	for (uint32_t b = 0; b < suspect->block_count; b++) {
+		int row = find_block(blocks, suspect->blocks[b]);
+		if (row < 0 || pg_rows_int(blocks, row, 2) < oldest_ms)
 			continue;
+		const char *entry = find_entry(pg_rows_bytes(blocks, row, 3), &message->id);
+		if (entry == NULL || !took_effect(entry, pg_rows_int(blocks, row, 1), ineffective))
+			continue;
+		bool same = memcmp(entry + BLOCK_ID_BYTES, message->content.bytes, BLOCK_CONTENT_BYTES) == 0;
 		message->answer = (struct outcome){.code = same ? OUTCOME_DUPLICATE : OUTCOME_COMMAND_ID_REUSED};
 		outcome_fill_detail(&message->answer);
+		return;
 	}
 }
 
-static uint32_t *asked_ids(const struct span *span)
+static void recall_ids(const struct store *store, const struct pg_rows *blocks, const struct pg_rows *ineffective,
+		       const struct span *span, const struct suspects *suspects, const struct partition *partition)
 {
-	uint32_t *asked = arena_array(&span->batch->arena, uint32_t, span->end - span->begin), count = 0;
-	for (uint32_t i = span->begin; i < span->end; i++)
-		if (may_be_known(&span->batch->messages[i]))
-			asked[count++] = i;
-	return asked;
+	for (uint32_t s = 0; s < suspects->count; s++) {
+		struct message *message = &span->batch->messages[suspects->list[s].message];
+		if (message->partition == partition && message->state == MESSAGE_NEW)
+			answer_suspect(store, &suspects->list[s], message, blocks, ineffective);
+	}
 }
+
+static void index_block(struct id_index *index, int64_t block, struct slice ids)
+{
+	for (; ids.len >= BLOCK_ENTRY_BYTES; ids.base += BLOCK_ENTRY_BYTES, ids.len -= BLOCK_ENTRY_BYTES) {
+		struct uuid id;
+		memcpy(id.bytes, ids.base, BLOCK_ID_BYTES);
+		id_index_add(index, &id, block);
+	}
+}
+
+/* A part of what the index lacks; *more: there may be another. */
+static bool learn_part(struct store *store, struct partition *partition, struct arena *arena, int64_t oldest_ms, bool *more,
+		       struct err *err)
+{
+	struct pg_rows *rows = NULL;
+	struct pg_param params[] = {int4_param(partition->id, arena), int8_param(partition->ids_from, arena),
+				    int8_param(partition->next_offset, arena), int8_param(oldest_ms, arena)};
+
+	pg_pipeline_add(store->pg, &store->load_ids, params, 4);
+	if (!pg_pipeline_run(store->pg, &rows, err))
+		return false;
+	int count = pg_rows_count(rows);
+	for (int row = 0; row < count; row++)
+		index_block(partition->ids, pg_rows_int(rows, row, 0), pg_rows_bytes(rows, row, 1));
+	*more = count > 0;
+	partition->ids_from = count > 0 ? pg_rows_int(rows, count - 1, 0) + 1 : partition->next_offset;
+	pg_rows_free(rows);
+	return true;
+}
+
+bool store_learn_ids(struct store *store, const struct span *span, struct err *err)
+{
+	int64_t oldest_ms = clock_wall_ms() - store->id_retention_ms;
+	uint32_t count;
+	const struct reach *reaches = span_reaches(span, &count);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct partition *partition = reaches[i].partition;
+		bool more = partition->ids_from < partition->next_offset;
+		while (more)
+			if (!learn_part(store, partition, &span->batch->arena, oldest_ms, &more, err))
+				return false;
+	}
+	return true;
+}
+
+/* --- the trip ------------------------------------------------------------------------------------------------------------- */
 
 static void reset_answers(const struct span *span)
 {
@@ -337,51 +503,62 @@ static void reset_answers(const struct span *span)
 struct questions {
 	struct reach *reaches;
 	uint32_t count;
-	bool *repeats; /* for each reach */
-	uint32_t *asked;
-	bool ids;
+	bool *repeats, *blocks; /* for each reach */
+	struct suspects suspects;
 };
 
 static void ask(struct store *store, const struct span *span, struct questions *questions)
 {
+	struct arena *arena = &span->batch->arena;
+
 	questions->reaches = span_reaches(span, &questions->count);
-	questions->repeats = arena_zarray(&span->batch->arena, bool, questions->count);
-	questions->asked = asked_ids(span);
+	questions->repeats = arena_zarray(arena, bool, questions->count);
+	questions->blocks = arena_zarray(arena, bool, questions->count);
+	questions->suspects = find_suspects(span);
 	pg_pipeline_add(store->pg, &store->begin, NULL, 0);
 	pg_pipeline_add(store->pg, &store->lock_catalogue, NULL, 0);
 	ask_fence(store, questions->reaches, questions->count);
 	pg_pipeline_add(store->pg, &store->state, NULL, 0);
 	for (uint32_t i = 0; i < questions->count; i++) {
-		questions->repeats[i] = may_repeat(span, &questions->reaches[i]);
+		const struct reach *reach = &questions->reaches[i];
+		questions->repeats[i] = may_repeat(span, reach);
 		if (questions->repeats[i])
-			ask_repeats(store, span, &questions->reaches[i]);
+			ask_repeats(store, span, reach);
+		questions->blocks[i] = ask_blocks(store, span, &questions->suspects, reach->partition);
 	}
-	questions->ids = ask_ids(store, span);
+}
+
+static bool is_behind(const struct questions *questions)
+{
+	for (uint32_t i = 0; i < questions->count; i++)
+		if (questions->reaches[i].partition->ids_from < questions->reaches[i].partition->next_offset)
+			return true;
+	return false;
 }
 
 static bool learn(struct store *store, const struct span *span, const struct questions *questions,
-		  struct pg_rows *const *answers, int64_t *catalogue_version, struct err *err)
+		  struct pg_rows *const *answers, int64_t *catalogue_version, bool *behind, struct err *err)
 {
-	enum { FENCE = 2, STATE = 3, REPEATS = 4 };
-	int next = REPEATS;
+	enum { FENCE = 2, STATE = 3, PARTITIONS = 4 };
+	struct pg_rows *const *next = answers + PARTITIONS;
 
 	if (!check_fence(answers[FENCE], span, questions->reaches, questions->count, err))
 		return false;
+	*behind = is_behind(questions);
 	*catalogue_version = pg_rows_int(answers[STATE], 0, 0);
-	store->id_generation = (int32_t)pg_rows_int(answers[STATE], 0, 1);
 	for (uint32_t i = 0; i < questions->count; i++) {
-		if (!questions->repeats[i])
-			continue;
-		if (!recall_repeats(answers[next], answers[next + 1], span, &questions->reaches[i], err))
+		const struct reach *reach = &questions->reaches[i];
+		if (questions->repeats[i] && !recall_repeats(store, next[0], next[1], span, reach, err))
 			return false;
-		next += 2;
+		next += questions->repeats[i] ? 2 : 0;
+		if (questions->blocks[i])
+			recall_ids(store, next[0], next[1], span, &questions->suspects, reach->partition);
+		next += questions->blocks[i] ? 2 : 0;
 	}
-	if (questions->ids)
-		recall_ids(answers[next], span, questions->asked);
 	return true;
 }
 
-bool recall_span(struct store *store, const struct span *span, int64_t *catalogue_version, struct err *err)
+bool recall_span(struct store *store, const struct span *span, int64_t *catalogue_version, bool *behind, struct err *err)
 {
 	struct pg_rows *answers[PG_PIPELINE_MAX] = {NULL};
 	struct questions questions;
@@ -390,7 +567,7 @@ bool recall_span(struct store *store, const struct span *span, int64_t *catalogu
 	ask(store, span, &questions);
 	if (!pg_pipeline_run(store->pg, answers, err))
 		return false;
-	bool ok = learn(store, span, &questions, answers, catalogue_version, err);
+	bool ok = learn(store, span, &questions, answers, catalogue_version, behind, err);
 	for (int i = 0; i < PG_PIPELINE_MAX && answers[i] != NULL; i++)
 		pg_rows_free(answers[i]);
 	if (!ok)

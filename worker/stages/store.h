@@ -16,14 +16,24 @@ struct update {
 
 struct store {
 	struct pg *pg;
-	struct pg_statement begin, lock_catalogue, fence, state, recall_outcomes, recall_refusals, known_ids;
+	struct pg_statement begin, lock_catalogue, fence, state, recall_outcomes, recall_refusals;
+	struct pg_statement load_ids, recall_blocks, recall_ineffective;
 	struct pg_statement store_refusals, store_repeats, store_outcomes, move_positions, commit;
-	int32_t id_generation; /* where the open transaction's ids go */
+	int64_t id_retention_ms, outcome_retention_ms;
 	struct update **updates; /* one for each extension met; they stay where they are; owned */
 	uint32_t update_count;
 	struct buf *arrays; /* parameters under construction; owned */
 	uint32_t array_count;
 };
+
+/* One id in a block (outcome.ids): the id, the first bytes of its content hash, the distance to the block's first offset. */
+enum { BLOCK_ID_BYTES = 16, BLOCK_CONTENT_BYTES = 8, BLOCK_ENTRY_BYTES = BLOCK_ID_BYTES + BLOCK_CONTENT_BYTES + 4 };
+
+/* Is this message's command going to be carried out? Its id then takes effect, unless its record is not found. */
+static inline bool is_planned(const struct message *message)
+{
+	return message->state == MESSAGE_NEW && message->answer.code == OUTCOME_NONE && message->same_as == NO_MESSAGE;
+}
 
 /* The i-th parameter buffer, which stays where it is until a larger i is asked for. */
 struct buf *store_array(struct store *store, uint32_t i);

@@ -1,9 +1,9 @@
 WITH t AS MATERIALIZED (
-  SELECT * FROM unnest($2::text[], $3::text[], $4::int4[], $5::int8[], $6::uuid[], $7::uuid[], $8::int8[], $9::int4[], $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[])
-  WITH ORDINALITY AS t (customer_id, k0, position_id, message_offset, id, content, m0, v0, v1, v3, v4, v5, i)
+  SELECT * FROM unnest($1::text[], $2::text[], $3::int4[], $4::int8[], $5::int8[], $6::int4[], $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[])
+  WITH ORDINALITY AS t (customer_id, k0, position_id, message_offset, m0, v0, v1, v3, v4, v5, i)
 ), x AS MATERIALIZED (
-  SELECT * FROM unnest($14::int8[], $15::text[], $16::int4[], $17::int8[], $18::uuid[], $19::uuid[])
-  AS x (i, customer_id, position_id, message_offset, id, content)
+  SELECT * FROM unnest($11::int8[], $12::text[], $13::int4[], $14::int8[])
+  AS x (i, customer_id, position_id, message_offset)
 ), hit AS (
   UPDATE "ext_phone" AS e
   SET "phonetype" = CASE WHEN t.m0 & 1 <> 0 THEN t.v0 ELSE e."phonetype" END,
@@ -12,16 +12,11 @@ WITH t AS MATERIALIZED (
       "start_availabilty" = CASE WHEN t.m0 & 8 <> 0 THEN t.v4 ELSE e."start_availabilty" END,
       "end_availabilty" = CASE WHEN t.m0 & 16 <> 0 THEN t.v5 ELSE e."end_availabilty" END
   FROM t WHERE e.customer_id = t.customer_id AND e."phonenumber" = t.k0 AND (t.m0) <> 0
-  RETURNING t.i, t.position_id, t.id, t.content
+  RETURNING t.i
 ), seen AS (
-  SELECT t.i, t.position_id, t.id, t.content FROM t JOIN "ext_phone" AS e ON e.customer_id = t.customer_id AND e."phonenumber" = t.k0 AND (t.m0) = 0
+  SELECT t.i FROM t JOIN "ext_phone" AS e ON e.customer_id = t.customer_id AND e."phonenumber" = t.k0 AND (t.m0) = 0
 ), found AS MATERIALIZED (
   SELECT * FROM hit UNION ALL SELECT * FROM seen
-), ids AS (
-  INSERT INTO command_id (position_id, generation, id, content)
-  SELECT position_id, $1::int4, id, content FROM found
-  UNION ALL
-  SELECT position_id, $1::int4, id, content FROM x WHERE (i IN (SELECT i FROM found)) IS TRUE
 ), miss AS (
   SELECT position_id, message_offset, customer_id FROM t WHERE i NOT IN (SELECT i FROM found)
   UNION ALL

@@ -1,9 +1,9 @@
 WITH t AS MATERIALIZED (
-  SELECT * FROM unnest($2::text[], $3::text[], $4::date[], $5::int4[], $6::int8[], $7::uuid[], $8::uuid[], $9::int8[], $10::text[], $11::int4[], $12::int8[], $13::float8[], $14::timestamptz[], $15::numeric[], $16::bool[])
-  WITH ORDINALITY AS t (customer_id, k0, k1, position_id, message_offset, id, content, m0, v1, v2, v3, v4, v6, v7, v8, i)
+  SELECT * FROM unnest($1::text[], $2::text[], $3::date[], $4::int4[], $5::int8[], $6::int8[], $7::text[], $8::int4[], $9::int8[], $10::float8[], $11::timestamptz[], $12::numeric[], $13::bool[])
+  WITH ORDINALITY AS t (customer_id, k0, k1, position_id, message_offset, m0, v1, v2, v3, v4, v6, v7, v8, i)
 ), x AS MATERIALIZED (
-  SELECT * FROM unnest($17::int8[], $18::text[], $19::int4[], $20::int8[], $21::uuid[], $22::uuid[])
-  AS x (i, customer_id, position_id, message_offset, id, content)
+  SELECT * FROM unnest($14::int8[], $15::text[], $16::int4[], $17::int8[])
+  AS x (i, customer_id, position_id, message_offset)
 ), hit AS (
   UPDATE "ext_types" AS e
   SET "txt" = CASE WHEN t.m0 & 1 <> 0 THEN t.v1 ELSE e."txt" END,
@@ -14,16 +14,11 @@ WITH t AS MATERIALIZED (
       "money" = CASE WHEN t.m0 & 32 <> 0 THEN t.v7 ELSE e."money" END,
       "user" = CASE WHEN t.m0 & 64 <> 0 THEN t.v8 ELSE e."user" END
   FROM t WHERE e.customer_id = t.customer_id AND e."select" = t.k0 AND e."day" = t.k1 AND (t.m0) <> 0
-  RETURNING t.i, t.position_id, t.id, t.content
+  RETURNING t.i
 ), seen AS (
-  SELECT t.i, t.position_id, t.id, t.content FROM t JOIN "ext_types" AS e ON e.customer_id = t.customer_id AND e."select" = t.k0 AND e."day" = t.k1 AND (t.m0) = 0
+  SELECT t.i FROM t JOIN "ext_types" AS e ON e.customer_id = t.customer_id AND e."select" = t.k0 AND e."day" = t.k1 AND (t.m0) = 0
 ), found AS MATERIALIZED (
   SELECT * FROM hit UNION ALL SELECT * FROM seen
-), ids AS (
-  INSERT INTO command_id (position_id, generation, id, content)
-  SELECT position_id, $1::int4, id, content FROM found
-  UNION ALL
-  SELECT position_id, $1::int4, id, content FROM x WHERE (i IN (SELECT i FROM found)) IS TRUE
 ), miss AS (
   SELECT position_id, message_offset, customer_id FROM t WHERE i NOT IN (SELECT i FROM found)
   UNION ALL
