@@ -5,33 +5,19 @@
  *     publishing   answer → commit              (one Kafka transaction for all batches that are ready)
  *
  * While PostgreSQL works on a batch, the next one is decoded and the one before is published. A batch has one owner at a
- * time; there are as many batches as the path can hold, so one is always at hand to be filled.
- *
- * A session is one membership of the consumer group with one transactional producer. What can't be mended inside of it
- * (fenced, a Kafka transaction of unknown fate) ends it: all batches are dropped, and a new session reads again from what
- * Kafka and PostgreSQL have committed. Nothing is lost by dropping: outcomes are stored, positions are known. */
+ * time; there are as many batches as the path can hold, so one is always at hand to be filled. */
 #include "pipeline.h"
 
 #include "byunique/cli.h"
 #include "byunique/clock.h"
-#include "byunique/kafka.h"
 #include "byunique/log.h"
-#include "byunique/pipeline.h"
 #include "byunique/signals.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum {
-	DECODED_BATCHES = 1,
-	STORED_BATCHES = 2,
-	BATCHES = 3 + DECODED_BATCHES - 1 + 2 * STORED_BATCHES, /* one being filled, one being stored, a set being published */
-	BATCH_BYTES_MAX = 16 * 1024 * 1024,
-	WAIT_MS = 100,		/* for anything; so often the signals are looked at */
-	STUCK_MS = 180000,	/* a Kafka transaction that takes longer is given up, and the process with it */
-	LAST_CHANCE_MS = 10000, /* for batches that were told to be dropped */
-};
+enum { BATCH_BYTES_MAX = 16 * 1024 * 1024 };
 
 /* --- what the threads share --------------------------------------------------------------------------------------------- */
 
@@ -62,12 +48,18 @@ bool pipeline_fail(struct pipeline *pipeline, const struct err *err)
 	return false;
 }
 
-static bool has_failed(struct pipeline *pipeline)
+bool pipeline_has_failed(struct pipeline *pipeline)
 {
 	pthread_mutex_lock(&pipeline->flight_turn);
 	bool failed = pipeline->failed;
 	pthread_mutex_unlock(&pipeline->flight_turn);
 	return failed;
+}
+
+_Noreturn void pipeline_stuck(const char *what)
+{
+	log_event(LOG_ERROR, "stuck", "what=%s", log_quotes(what));
+	_exit(EXIT_STUCK);
 }
 
 void pipeline_pause(const struct batch *batch, int64_t pause_ms)
@@ -93,22 +85,6 @@ static void land(struct pipeline *pipeline, struct batch *batch)
 	count_flight(pipeline, -1);
 }
 
-/* True when all batches have landed. Seldom needed, so it looks now and then. */
-static bool wait_landed(struct pipeline *pipeline, int64_t timeout_ms)
-{
-	enum { LOOK_MS = 5 };
-	int64_t until_ms = clock_mono_ms() + timeout_ms;
-
-	for (;;) {
-		pthread_mutex_lock(&pipeline->flight_turn);
-		bool landed = pipeline->in_flight == 0;
-		pthread_mutex_unlock(&pipeline->flight_turn);
-		if (landed || clock_mono_ms() >= until_ms)
-			return landed;
-		clock_sleep_ms(LOOK_MS);
-	}
-}
-
 /* --- storing thread ------------------------------------------------------------------------------------------------------- */
 
 static bool push_stored(struct pipeline *pipeline, struct batch *batch)
@@ -128,8 +104,10 @@ static void *storing_main(void *context)
 		struct batch *batch = queue_pop(&pipeline->decoded, 1000);
 		if (batch == NULL && queue_is_closed(&pipeline->decoded))
 			return NULL;
-		if (batch != NULL && !(store_batch(pipeline, batch) && push_stored(pipeline, batch)))
+		if (batch != NULL && !(store_batch(pipeline, batch) && push_stored(pipeline, batch))) {
+			batch->assignment->lost = true; /* what follows must not step over it */
 			land(pipeline, batch);
+		}
 		store_housekeeping(pipeline, batch == NULL, &last_housekeeping_ms);
 	}
 }
@@ -165,99 +143,6 @@ static void *publishing_main(void *context)
 			land(pipeline, batch);
 		}
 	}
-}
-
-/* --- rebalances, on the fetching thread -------------------------------------------------------------------------------------- */
-
-static void set_assignment(struct pipeline *pipeline, struct assignment *assignment)
-{
-	pthread_mutex_lock(&pipeline->pg_turn);
-	pipeline->assignment = assignment;
-	pthread_mutex_unlock(&pipeline->pg_turn);
-}
-
-/* Batches in hand may finish within the time that is given; then they are dropped. */
-static void drain(struct pipeline *pipeline, bool lost)
-{
-	struct assignment *assignment = pipeline->assignment;
-
-	if (lost)
-		assignment->lost = true;
-	if (!lost && !has_failed(pipeline) && !wait_landed(pipeline, pipeline->config->shutdown_timeout)) {
-		log_event(LOG_WARN, "batches_given_back", "reason=%s", "\"not finished within shutdown.timeout\"");
-		assignment->lost = true;
-	}
-	if (wait_landed(pipeline, 1000))
-		return;
-	assignment->lost = true;
-	pg_interrupt(pipeline->pg); /* it waits for PostgreSQL, in vain */
-	wait_landed(pipeline, LAST_CHANCE_MS);
-}
-
-/* A batch that is being filled still needs it, so it is freed later. */
-static void retire(struct pipeline *pipeline, bool lost)
-{
-	struct assignment *assignment = pipeline->assignment;
-
-	if (assignment == NULL)
-		return;
-	drain(pipeline, lost);
-	pthread_mutex_lock(&pipeline->pg_turn);
-	if (!assignment->lost)
-		store_published(pipeline);
-	pipeline->assignment = NULL;
-	pthread_mutex_unlock(&pipeline->pg_turn);
-	pipeline->retired = assignment;
-}
-
-static void on_assigned(void *context, const int32_t *partitions, uint32_t count)
-{
-	struct pipeline *pipeline = context;
-
-	free(pipeline->given);
-	pipeline->given = xcalloc(count, sizeof(*pipeline->given));
-	if (count > 0)
-		memcpy(pipeline->given, partitions, sizeof(*partitions) * count);
-	pipeline->given_count = count;
-	pipeline->is_given = count > 0;
-	pipeline->start_attempts = 0;
-	pipeline->start_at_ms = 0;
-	log_event(LOG_INFO, "partitions_assigned", "count=%" PRIu32, count);
-}
-
-static void on_revoked(void *context, bool lost)
-{
-	struct pipeline *pipeline = context;
-
-	log_event(lost ? LOG_WARN : LOG_INFO, "partitions_revoked", "lost=%s", lost ? "true" : "false");
-	pipeline->is_given = false;
-	retire(pipeline, lost);
-}
-
-/* Passes by itself: the group is served meanwhile. */
-static bool is_passing(enum verdict verdict)
-{
-	return verdict == VERDICT_RETRY || verdict == VERDICT_RECONNECT || verdict == VERDICT_PAUSE ||
-	       verdict == VERDICT_HALVE || verdict == VERDICT_PREPARE;
-}
-
-static bool start_given(struct pipeline *pipeline, struct err *err)
-{
-	enum { BASE_MS = 100, CAP_MS = 5000, ATTEMPTS_TO_LOG = 1 };
-	struct assignment *assignment;
-
-	if (clock_mono_ms() < pipeline->start_at_ms)
-		return true;
-	if (assignment_start(pipeline, pipeline->given, pipeline->given_count, &assignment, err)) {
-		set_assignment(pipeline, assignment);
-		pipeline->is_given = false;
-		return true;
-	}
-	if (!is_passing(err->verdict))
-		return false;
-	log_err(pipeline->start_attempts == 0 ? LOG_WARN : LOG_INFO, "start_delayed", err);
-	pipeline->start_at_ms = clock_mono_ms() + clock_backoff_ms(pipeline->start_attempts++, BASE_MS, CAP_MS);
-	return true;
 }
 
 /* --- fetching thread: the main one ---------------------------------------------------------------------------------------------- */
@@ -341,7 +226,7 @@ static bool hand_on(struct pipeline *pipeline, struct batch **batch, struct err 
 {
 	enum { PATIENCE = 10 };
 
-	for (int waits = 0; !signals_stop_requested() && !has_failed(pipeline); waits++) {
+	for (int waits = 0; !signals_stop_requested() && !pipeline_has_failed(pipeline); waits++) {
 		if (push_decoded(pipeline, *batch)) {
 			*batch = NULL;
 			return consumer_pause(pipeline->consumer, false, err);
@@ -356,7 +241,7 @@ static bool hand_on(struct pipeline *pipeline, struct batch **batch, struct err 
 
 static bool fetch_one(struct pipeline *pipeline, struct batch **batch, struct err *err)
 {
-	if (pipeline->is_given && !start_given(pipeline, err))
+	if (pipeline->is_given && !rebalance_start_given(pipeline, err))
 		return false;
 	if (*batch == NULL)
 		*batch = queue_pop(&pipeline->idle, WAIT_MS);
@@ -382,8 +267,7 @@ static void watch(struct pipeline *pipeline, int64_t *last_ms, int64_t *publishi
 	*last_ms = now_ms;
 	if (*publishing_ms < STUCK_MS)
 		return;
-	log_event(LOG_ERROR, "stuck", "what=%s", "\"a Kafka transaction does not end\"");
-	_exit(EXIT_STUCK);
+	pipeline_stuck("a Kafka transaction does not end");
 }
 
 static bool fetch_until_stopped(struct pipeline *pipeline, struct err *err)
@@ -392,7 +276,7 @@ static bool fetch_until_stopped(struct pipeline *pipeline, struct err *err)
 	int64_t last_ms = clock_mono_ms(), publishing_ms = 0;
 	bool ok = true;
 
-	while (ok && !signals_stop_requested() && !has_failed(pipeline)) {
+	while (ok && !signals_stop_requested() && !pipeline_has_failed(pipeline)) {
 		watch(pipeline, &last_ms, &publishing_ms);
 		ok = fetch_one(pipeline, &batch, err);
 	}
@@ -400,48 +284,16 @@ static bool fetch_until_stopped(struct pipeline *pipeline, struct err *err)
 		batch_clear(batch);
 		ASSERT(queue_push(&pipeline->idle, batch, 0));
 	}
-	if (ok && has_failed(pipeline)) {
+	if (ok && pipeline_has_failed(pipeline)) {
 		*err = pipeline->failure;
 		ok = false;
 	}
 	return ok;
 }
 
-/* --- a session --------------------------------------------------------------------------------------------------------------------- */
+/* --- the three of them ------------------------------------------------------------------------------------------------- */
 
-/* The transactional id is this worker's as long as its database session lives. */
-static bool take_slot(struct pipeline *pipeline, struct err *err)
-{
-	if (!database_take(pipeline, err))
-		return false;
-	slot_release(&pipeline->slot);
-	bool ok = slot_take(pipeline->pg, config_kafka(pipeline->config, "group.id"), &pipeline->slot, err);
-	database_give(pipeline);
-	return ok;
-}
-
-/* The producer comes first: it ends what a predecessor left open, so that the group's offsets are settled. */
-static bool open_clients(struct pipeline *pipeline, struct err *err)
-{
-	struct rebalance_listener listener = {on_assigned, on_revoked, pipeline};
-
-	return producer_open(&pipeline->producer, pipeline->config, pipeline->slot.transactional_id, err) &&
-	       consumer_open(&pipeline->consumer, pipeline->config, listener, err);
-}
-
-/* consumer_close() leaves the group, with a last on_revoked(). */
-static void close_clients(struct pipeline *pipeline)
-{
-	consumer_close(pipeline->consumer);
-	pipeline->consumer = NULL;
-	assignment_free(pipeline->retired);
-	pipeline->retired = NULL;
-	pipeline->is_given = false;
-	producer_close(pipeline->producer);
-	pipeline->producer = NULL;
-}
-
-static void join_or_end(struct pipeline *pipeline, pthread_t thread)
+static void join_or_end(pthread_t thread)
 {
 	struct timespec until;
 
@@ -449,12 +301,10 @@ static void join_or_end(struct pipeline *pipeline, pthread_t thread)
 	until.tv_sec += STUCK_MS / 1000;
 	if (pthread_timedjoin_np(thread, NULL, &until) == 0)
 		return;
-	log_event(LOG_ERROR, "stuck", "what=%s publishing=%s", "\"a thread does not end\"",
-		  pipeline->publishing ? "true" : "false");
-	_exit(EXIT_STUCK);
+	pipeline_stuck("a thread does not end");
 }
 
-static bool run_threads(struct pipeline *pipeline, struct err *err)
+bool pipeline_run_threads(struct pipeline *pipeline, struct err *err)
 {
 	pthread_t storing, publishing;
 
@@ -466,155 +316,12 @@ static bool run_threads(struct pipeline *pipeline, struct err *err)
 	bool ok = fetch_until_stopped(pipeline, err);
 	if (!ok && pipeline->assignment != NULL)
 		pipeline->assignment->lost = true;
-	retire(pipeline, !ok);
+	rebalance_retire(pipeline, !ok);
 	queue_close(&pipeline->decoded);
-	join_or_end(pipeline, storing);
+	join_or_end(storing);
 	queue_close(&pipeline->stored);
-	join_or_end(pipeline, publishing);
+	join_or_end(publishing);
 	queue_destroy(&pipeline->decoded);
 	queue_destroy(&pipeline->stored);
 	return ok;
-}
-
-/* A message that no topic takes would hold its partition up for ever: cut large ones down until they pass. */
-static void heed_size(struct pipeline *pipeline, const struct err *err)
-{
-	enum { FIRST_BYTES = 1000000, LEAST_BYTES = 16384 };
-
-	if (!kafka_is_too_large(err))
-		return;
-	if (pipeline->most_bytes > FIRST_BYTES)
-		pipeline->most_bytes = FIRST_BYTES;
-	else if (pipeline->most_bytes > LEAST_BYTES)
-		pipeline->most_bytes /= 2;
-	log_event(LOG_WARN, "messages_bounded", "most_bytes=%zu reason=%s", pipeline->most_bytes,
-		  "\"the broker finds a result or a dead letter too large\"");
-}
-
-static bool run_session(struct pipeline *pipeline, struct err *err)
-{
-	pipeline->failed = false;
-	bool ok = take_slot(pipeline, err) && open_clients(pipeline, err);
-	if (ok) {
-		producer_bound(pipeline->producer, pipeline->most_bytes);
-		log_event(LOG_INFO, "session_started", "transactional_id=%s", log_quotes(pipeline->slot.transactional_id));
-		ok = run_threads(pipeline, err);
-	}
-	close_clients(pipeline);
-	if (!ok)
-		heed_size(pipeline, err);
-	return ok;
-}
-
-/* --- from start to end --------------------------------------------------------------------------------------------------------------- */
-
-static void wait_unless_stopped(int64_t pause_ms)
-{
-	for (; pause_ms > 0 && !signals_stop_requested(); pause_ms -= WAIT_MS)
-		clock_sleep_ms(pause_ms < WAIT_MS ? pause_ms : WAIT_MS);
-}
-
-/* Again and again until it works, fails for good, or the worker is told to stop. A try that lasted counts as a success. */
-static bool persist(struct pipeline *pipeline, bool (*try)(struct pipeline *, struct err *), const char *event,
-		    struct err *err)
-{
-	enum { BASE_MS = 200, CAP_MS = 10000, LASTED_MS = 60000 };
-
-	for (unsigned attempt = 0; !signals_stop_requested(); attempt++) {
-		int64_t begun_ms = clock_mono_ms();
-		if (try(pipeline, err))
-			return true;
-		if (!is_passing(err->verdict) && err->verdict != VERDICT_REJOIN)
-			return false;
-		log_err(LOG_WARN, event, err);
-		if (clock_mono_ms() - begun_ms > LASTED_MS)
-			attempt = 0;
-		wait_unless_stopped(clock_backoff_ms(attempt, BASE_MS, CAP_MS));
-	}
-	return true;
-}
-
-static bool connect_database(struct pipeline *pipeline, struct err *err)
-{
-	const struct config *config = pipeline->config;
-	bool ok = pg_open(&pipeline->pg, config->postgres, config->postgres_schema, "byunique", err);
-
-	ok = ok && pg_worker_session(pipeline->pg, err) && pg_check_version(pipeline->pg, err) &&
-	     pg_load_catalogue(pipeline->pg, &pipeline->catalogue, err);
-	if (!ok) {
-		pg_close(pipeline->pg);
-		pipeline->pg = NULL;
-	}
-	return ok;
-}
-
-static bool open_schemas(struct pipeline *pipeline, struct err *err)
-{
-	const char *dir = pipeline->config->schemas_dir;
-	bool required = pipeline->config->schemas_dir_is_set;
-
-	return schemas_open(&pipeline->reading, dir, required, err) && schemas_open(&pipeline->writing, NULL, false, err);
-}
-
-static void set_up(struct pipeline *pipeline, const struct config *config)
-{
-	enum { ROOM = 64 }; /* beyond a full batch, for what comes in spite of a pause */
-
-	*pipeline = (struct pipeline){.config = config, .most_bytes = SIZE_MAX};
-	pthread_mutex_init(&pipeline->pg_turn, NULL);
-	pthread_mutex_init(&pipeline->catalogue_turn, NULL);
-	pthread_mutex_init(&pipeline->flight_turn, NULL);
-	queue_init(&pipeline->idle, BATCHES);
-	for (int i = 0; i < BATCHES; i++)
-		ASSERT(queue_push(&pipeline->idle, batch_new((uint32_t)config->batch_max_commands + ROOM), 0));
-}
-
-static void tear_down(struct pipeline *pipeline)
-{
-	struct batch *batch;
-
-	while ((batch = queue_pop(&pipeline->idle, 0)) != NULL)
-		batch_free(batch);
-	queue_destroy(&pipeline->idle);
-	store_free(pipeline->store);
-	pg_close(pipeline->pg);
-	slot_release(&pipeline->slot);
-	catalogue_drop(pipeline->catalogue);
-	schemas_close(pipeline->reading);
-	schemas_close(pipeline->writing);
-	free(pipeline->cluster_id);
-	free(pipeline->given);
-	pthread_mutex_destroy(&pipeline->pg_turn);
-	pthread_mutex_destroy(&pipeline->catalogue_turn);
-	pthread_mutex_destroy(&pipeline->flight_turn);
-}
-
-static int exit_code_of(const struct err *err)
-{
-	switch (err->verdict) {
-	case VERDICT_USAGE: return EXIT_USAGE;
-	case VERDICT_STOP: return EXIT_FAILED;
-	default: return EXIT_STUCK;
-	}
-}
-
-int pipeline_run(const struct config *config)
-{
-	struct pipeline pipeline;
-	struct err err;
-
-	set_up(&pipeline, config);
-	log_event(LOG_INFO, "starting", "version=%s commands_topic=%s group=%s", VERSION,
-		  log_quotes(config->commands_topic), log_quotes(config_kafka(config, "group.id")));
-	bool ok = open_schemas(&pipeline, &err) && persist(&pipeline, connect_database, "postgres_away", &err);
-	if (ok && pipeline.pg != NULL) {
-		pipeline.store = store_new(pipeline.pg, config->idempotency_retention, config->outcome_retention);
-		ok = persist(&pipeline, run_session, "session_ended", &err);
-	}
-	if (!ok)
-		log_err(LOG_ERROR, "stopped", &err);
-	else
-		log_event(LOG_INFO, "stopped", "reason=%s", "\"told to stop\"");
-	tear_down(&pipeline);
-	return ok ? EXIT_DONE : exit_code_of(&err);
 }

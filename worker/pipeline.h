@@ -1,5 +1,9 @@
-/* What the worker's threads share. Files of the pipeline only: pipeline.c (threads), storing.c (the storing thread's
- * reaction to trouble), assignment.c (where partitions start). */
+/* What the worker's threads share. For the files of the pipeline only:
+ *   run.c         from start to end, sessions
+ *   pipeline.c    the three threads: the path as the list of its stages
+ *   rebalance.c   partitions given and taken away
+ *   assignment.c  where partitions start
+ *   storing.c     a batch into PostgreSQL, whatever gets in the way */
 #ifndef BYUNIQUE_WORKER_PIPELINE_H
 #define BYUNIQUE_WORKER_PIPELINE_H
 
@@ -58,8 +62,39 @@ void database_give(struct pipeline *pipeline);
 struct catalogue *pipeline_catalogue(struct pipeline *pipeline); /* a reference: catalogue_drop() */
 void pipeline_renew_catalogue(struct pipeline *pipeline, struct catalogue *catalogue); /* takes the reference over */
 
+/* Batches go round, and there are enough for all queues: how many, for run.c, which makes them. */
+enum {
+	DECODED_BATCHES = 1,
+	STORED_BATCHES = 2,
+	BATCHES = 2 + DECODED_BATCHES + 2 * STORED_BATCHES, /* one being filled, one being stored, a set being published */
+	WAIT_MS = 100,	   /* for anything; so often the signals are looked at */
+	STUCK_MS = 180000, /* a Kafka transaction that takes longer is given up, and the process with it */
+};
+
+/* Fetch, store, publish until told to stop, or until the session can't go on: false with *err. */
+bool pipeline_run_threads(struct pipeline *pipeline, struct err *err) BYU_MUST_CHECK;
+
 /* The session can't go on. The first call counts; always returns false. */
 bool pipeline_fail(struct pipeline *pipeline, const struct err *err);
+
+bool pipeline_has_failed(struct pipeline *pipeline);
+/* A thread will not come back: nothing is left but to end the process. Nothing is lost, its successor reads again. */
+_Noreturn void pipeline_stuck(const char *what);
+
+/* Does it pass by itself, so that the group is served meanwhile? */
+static inline bool verdict_is_passing(enum verdict verdict)
+{
+	return verdict == VERDICT_RETRY || verdict == VERDICT_RECONNECT || verdict == VERDICT_PAUSE ||
+	       verdict == VERDICT_HALVE || verdict == VERDICT_PREPARE;
+}
+
+/* rebalance.c: a consumer's listener (consumer.h); the context is the pipeline. */
+void rebalance_assigned(void *context, const int32_t *partitions, uint32_t count);
+void rebalance_revoked(void *context, bool lost);
+/* Start what was given, if it is time to try. False: the session can't go on. */
+bool rebalance_start_given(struct pipeline *pipeline, struct err *err) BYU_MUST_CHECK;
+/* Batches in hand finish or are dropped; the assignment is then pipeline->retired, as a batch may be being filled from it. */
+void rebalance_retire(struct pipeline *pipeline, bool lost);
 
 /* Wait a little, or until there is no point in waiting any more. */
 void pipeline_pause(const struct batch *batch, int64_t pause_ms);

@@ -48,6 +48,7 @@ struct message {
 	struct rd_kafka_message_s *raw; /* disposed of by the batch's arena */
 	struct partition *partition;
 	int64_t offset;
+	int64_t follows;    /* everything below this offset was read before it */
 	struct slice key;   /* views raw; absent when null */
 	struct slice value; /* views raw; absent when null */
 	uint64_t hash;	    /* message_hash(key, value) */

@@ -6,6 +6,7 @@
 #include "byunique/clock.h"
 #include "byunique/id_index.h"
 #include "pg/compose.h"
+#include "pg/outcomes.h"
 #include "sql/statements.h"
 
 #include <endian.h>

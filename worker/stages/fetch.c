@@ -22,6 +22,7 @@ static void take(const struct assignment *assignment, const struct message *mess
 	}
 	batch->messages[batch->count] = *message;
 	batch->messages[batch->count].partition = partition;
+	batch->messages[batch->count].follows = partition->fetched_offset;
 	partition->fetched_offset = message->offset + 1;
 	batch->count++;
 	batch->bytes += message->key.len + message->value.len;

@@ -5,16 +5,14 @@
 #include "byunique/clock.h"
 #include "byunique/id_index.h"
 #include "byunique/log.h"
+#include "pg/outcomes.h"
 #include "sql/statements.h"
 
 #include <endian.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum {
-	ENTRY_HASH_BYTES = 4,
-	BLOCKS_OF_AN_ID = 4, /* an id takes effect again only when it was forgotten; and strangers may share its mark */
-};
+enum { BLOCKS_OF_AN_ID = 4 /* an id takes effect again only when it was forgotten; and strangers may share its mark */ };
 
 struct store *store_new(struct pg *pg, int64_t id_retention_ms, int64_t outcome_retention_ms)
 {
@@ -229,6 +227,15 @@ static bool check_fence_row(const struct pg_rows *rows, int row, const struct sp
 	return true;
 }
 
+/* Offsets may have gaps, batches may not: what lies between the position and the first message was never in the log. */
+static bool check_gap(const struct message *first, struct err *err)
+{
+	if (first->follows <= first->partition->next_offset)
+		return true;
+	err_set(err, VERDICT_REJOIN, "", "messages of partition %d were read, but not stored", first->partition->number);
+	return err_detail(err, "from offset %" PRId64 " to %" PRId64, first->partition->next_offset, first->follows - 1);
+}
+
 static bool check_fence(const struct pg_rows *rows, const struct span *span, const struct reach *reaches, uint32_t count,
 			struct err *err)
 {
@@ -238,84 +245,11 @@ static bool check_fence(const struct pg_rows *rows, const struct span *span, con
 			row++;
 		if (row == pg_rows_count(rows))
 			return fenced(err, reaches[i].partition, "its position row is gone");
-		if (!check_fence_row(rows, row, span, reaches[i].partition, err))
+		if (!check_fence_row(rows, row, span, reaches[i].partition, err) ||
+		    !check_gap(&span->batch->messages[reaches[i].first], err))
 			return false;
 	}
 	return true;
-}
-
-/* A cursor over the stored batches of a partition, moved on in step with the span's messages. */
-struct memory {
-	const struct pg_rows *outcomes, *refusals;
-	int row, refusal;
-	struct slice entries; /* of the row, what is left */
-	int64_t offset;	      /* of the entry before */
-};
-
-static uint64_t read_varint(struct slice *bytes)
-{
-	uint64_t v = 0;
-	for (unsigned shift = 0; bytes->len > 0 && shift < 64; shift += 7) {
-		unsigned char byte = (unsigned char)*bytes->base++;
-		bytes->len--;
-		v |= (uint64_t)(byte & 0x7F) << shift;
-		if (byte < 0x80)
-			break;
-	}
-	return v;
-}
-
-static void enter_row(struct memory *memory)
-{
-	if (memory->row >= pg_rows_count(memory->outcomes))
-		return;
-	memory->entries = pg_rows_bytes(memory->outcomes, memory->row, 4);
-	memory->offset = pg_rows_int(memory->outcomes, memory->row, 0);
-}
-
-enum memory_says { MEMORY_SAME, MEMORY_OTHER, MEMORY_NONE };
-
-/* The entry for a message: same hash, another one (or none inside a stored batch), or no stored batch at all. */
-static enum memory_says look_up(struct memory *memory, const struct message *message)
-{
-	while (memory->row < pg_rows_count(memory->outcomes) &&
-	       pg_rows_int(memory->outcomes, memory->row, 1) < message->offset) {
-		memory->row++;
-		enter_row(memory);
-	}
-	if (memory->row == pg_rows_count(memory->outcomes) ||
-	    pg_rows_int(memory->outcomes, memory->row, 0) > message->offset)
-		return MEMORY_NONE;
-	while (memory->entries.len > 0) {
-		memory->offset += (int64_t)read_varint(&memory->entries);
-		struct slice hash = slice_of(memory->entries.base, ENTRY_HASH_BYTES);
-		if (memory->entries.len < ENTRY_HASH_BYTES || memory->offset > message->offset)
-			return MEMORY_OTHER;
-		memory->entries.base += ENTRY_HASH_BYTES;
-		memory->entries.len -= ENTRY_HASH_BYTES;
-		if (memory->offset == message->offset)
-			return memcmp(hash.base, &(uint32_t){htole32((uint32_t)message->hash)}, ENTRY_HASH_BYTES) == 0
-				       ? MEMORY_SAME
-				       : MEMORY_OTHER;
-	}
-	return MEMORY_OTHER;
-}
-
-static void stored_answer(struct memory *memory, struct message *message, struct arena *arena)
-{
-	const struct pg_rows *refusals = memory->refusals;
-
-	message->answer = (struct outcome){.code = OUTCOME_DONE};
-	message->answer.processed_at_ms = pg_rows_int(memory->outcomes, memory->row, 2);
-	while (memory->refusal < pg_rows_count(refusals) && pg_rows_int(refusals, memory->refusal, 0) < message->offset)
-		memory->refusal++;
-	if (memory->refusal == pg_rows_count(refusals) ||
-	    pg_rows_int(refusals, memory->refusal, 0) != message->offset)
-		return;
-	message->answer.code = (enum outcome_code)pg_rows_int(refusals, memory->refusal, 1);
-	message->answer.attribute = pg_text_unescape(pg_rows_bytes(refusals, memory->refusal, 2), arena);
-	message->answer.detail = arena_copy(arena, pg_rows_bytes(refusals, memory->refusal, 3));
-	outcome_fill_detail(&message->answer);
 }
 
 static void expired_answer(struct message *message)
@@ -342,17 +276,17 @@ static bool is_expired(const struct store *store, const struct message *message)
 static bool recall_repeats(const struct store *store, const struct pg_rows *outcomes, const struct pg_rows *refusals,
 			   const struct span *span, const struct reach *reach, struct err *err)
 {
-	struct memory memory = {.outcomes = outcomes, .refusals = refusals};
+	struct memory memory;
 
-	enter_row(&memory);
+	memory_begin(&memory, outcomes, refusals);
 	for (uint32_t i = reach->first; i <= reach->last; i++) {
 		struct message *message = &span->batch->messages[i];
 		if (message->partition != reach->partition || message->offset >= reach->partition->next_offset)
 			continue;
 		message->state = MESSAGE_REPEATED;
-		switch (look_up(&memory, message)) {
+		switch (memory_find(&memory, message)) {
 		case MEMORY_SAME:
-			stored_answer(&memory, message, &span->batch->arena);
+			memory_answer(&memory, message, &span->batch->arena);
 			if (is_expired(store, message))
 				expired_answer(message);
 			break;
@@ -365,53 +299,6 @@ static bool recall_repeats(const struct store *store, const struct pg_rows *outc
 
 /* --- ids ---------------------------------------------------------------------------------------------------------------- */
 
-static int find_block(const struct pg_rows *blocks, int64_t last_offset)
-{
-	for (int low = 0, high = pg_rows_count(blocks); low < high;) {
-		int middle = low + (high - low) / 2;
-		int64_t at = pg_rows_int(blocks, middle, 0);
-		if (at == last_offset)
-			return middle;
-		if (at < last_offset)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return -1;
-}
-
-static bool has_offset(const struct pg_rows *offsets, int64_t offset)
-{
-	for (int low = 0, high = pg_rows_count(offsets); low < high;) {
-		int middle = low + (high - low) / 2;
-		int64_t at = pg_rows_int(offsets, middle, 0);
-		if (at == offset)
-			return true;
-		if (at < offset)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return false;
-}
-
-/* The id's entry in a block, NULL when it is not there. Within a block an id takes effect once. */
-static const char *find_entry(struct slice ids, const struct uuid *id)
-{
-	for (; ids.len >= BLOCK_ENTRY_BYTES; ids.base += BLOCK_ENTRY_BYTES, ids.len -= BLOCK_ENTRY_BYTES)
-		if (memcmp(ids.base, id->bytes, BLOCK_ID_BYTES) == 0)
-			return ids.base;
-	return NULL;
-}
-
-static bool took_effect(const char *entry, int64_t first_offset, const struct pg_rows *ineffective)
-{
-	uint32_t distance;
-
-	memcpy(&distance, entry + BLOCK_ID_BYTES + BLOCK_CONTENT_BYTES, sizeof(distance));
-	return !has_offset(ineffective, first_offset + le32toh(distance));
-}
-
 /* A known id outranks whatever validate found. */
 static void answer_suspect(const struct store *store, const struct suspect *suspect, struct message *message,
 			   const struct pg_rows *blocks, const struct pg_rows *ineffective)
@@ -419,13 +306,9 @@ static void answer_suspect(const struct store *store, const struct suspect *susp
 	int64_t oldest_ms = clock_wall_ms() - store->id_retention_ms;
 
 	for (uint32_t b = 0; b < suspect->block_count; b++) {
-		int row = find_block(blocks, suspect->blocks[b]);
-		if (row < 0 || pg_rows_int(blocks, row, 2) < oldest_ms)
+		bool same;
+		if (!block_knows(blocks, ineffective, suspect->blocks[b], oldest_ms, message, &same))
 			continue;
-		const char *entry = find_entry(pg_rows_bytes(blocks, row, 3), &message->id);
-		if (entry == NULL || !took_effect(entry, pg_rows_int(blocks, row, 1), ineffective))
-			continue;
-		bool same = memcmp(entry + BLOCK_ID_BYTES, message->content.bytes, BLOCK_CONTENT_BYTES) == 0;
 		message->answer = (struct outcome){.code = same ? OUTCOME_DUPLICATE : OUTCOME_COMMAND_ID_REUSED};
 		outcome_fill_detail(&message->answer);
 		return;
@@ -442,15 +325,6 @@ static void recall_ids(const struct store *store, const struct pg_rows *blocks, 
 	}
 }
 
-static void index_block(struct id_index *index, int64_t block, struct slice ids)
-{
-	for (; ids.len >= BLOCK_ENTRY_BYTES; ids.base += BLOCK_ENTRY_BYTES, ids.len -= BLOCK_ENTRY_BYTES) {
-		struct uuid id;
-		memcpy(id.bytes, ids.base, BLOCK_ID_BYTES);
-		id_index_add(index, &id, block);
-	}
-}
-
 /* A part of what the index lacks; *more: there may be another. */
 static bool learn_part(struct store *store, struct partition *partition, struct arena *arena, int64_t oldest_ms, bool *more,
 		       struct err *err)
@@ -464,7 +338,7 @@ static bool learn_part(struct store *store, struct partition *partition, struct 
 		return false;
 	int count = pg_rows_count(rows);
 	for (int row = 0; row < count; row++)
-		index_block(partition->ids, pg_rows_int(rows, row, 0), pg_rows_bytes(rows, row, 1));
+		block_index(partition->ids, pg_rows_int(rows, row, 0), pg_rows_bytes(rows, row, 1));
 	*more = count > 0;
 	partition->ids_from = count > 0 ? pg_rows_int(rows, count - 1, 0) + 1 : partition->next_offset;
 	pg_rows_free(rows);

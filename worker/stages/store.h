@@ -26,9 +26,6 @@ struct store {
 	uint32_t array_count;
 };
 
-/* One id in a block (outcome.ids): the id, the first bytes of its content hash, the distance to the block's first offset. */
-enum { BLOCK_ID_BYTES = 16, BLOCK_CONTENT_BYTES = 8, BLOCK_ENTRY_BYTES = BLOCK_ID_BYTES + BLOCK_CONTENT_BYTES + 4 };
-
 /* Is this message's command going to be carried out? Its id then takes effect, unless its record is not found. */
 static inline bool is_planned(const struct message *message)
 {

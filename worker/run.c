@@ -1,0 +1,191 @@
+/* From start to end: connect, then one session after the other.
+ *
+ * A session is one membership of the consumer group with one transactional producer. What can't be mended inside of it
+ * (fenced, a Kafka transaction of unknown fate) ends it: all batches are dropped, and a new session reads again from what
+ * Kafka and PostgreSQL have committed. Nothing is lost by dropping: outcomes are stored, positions are known. */
+#include "pipeline.h"
+
+#include "byunique/cli.h"
+#include "byunique/clock.h"
+#include "byunique/log.h"
+#include "byunique/pipeline.h"
+#include "byunique/signals.h"
+
+#include <stdlib.h>
+
+/* --- a session --------------------------------------------------------------------------------------------------------------------- */
+
+/* The transactional id is this worker's as long as its database session lives. */
+static bool take_slot(struct pipeline *pipeline, struct err *err)
+{
+	if (!database_take(pipeline, err))
+		return false;
+	slot_release(&pipeline->slot);
+	bool ok = slot_take(pipeline->pg, config_kafka(pipeline->config, "group.id"), &pipeline->slot, err);
+	database_give(pipeline);
+	return ok;
+}
+
+/* The producer comes first: it ends what a predecessor left open, so that the group's offsets are settled. */
+static bool open_clients(struct pipeline *pipeline, struct err *err)
+{
+	struct rebalance_listener listener = {rebalance_assigned, rebalance_revoked, pipeline};
+
+	return producer_open(&pipeline->producer, pipeline->config, pipeline->slot.transactional_id, err) &&
+	       consumer_open(&pipeline->consumer, pipeline->config, listener, err);
+}
+
+/* consumer_close() leaves the group, with a last on_revoked(). */
+static void close_clients(struct pipeline *pipeline)
+{
+	consumer_close(pipeline->consumer);
+	pipeline->consumer = NULL;
+	assignment_free(pipeline->retired);
+	pipeline->retired = NULL;
+	pipeline->is_given = false;
+	producer_close(pipeline->producer);
+	pipeline->producer = NULL;
+}
+
+/* A message that no topic takes would hold its partition up for ever: cut large ones down until they pass. */
+static void heed_size(struct pipeline *pipeline, const struct err *err)
+{
+	enum { FIRST_BYTES = 1000000, LEAST_BYTES = 16384 };
+
+	if (!kafka_is_too_large(err))
+		return;
+	if (pipeline->most_bytes > FIRST_BYTES)
+		pipeline->most_bytes = FIRST_BYTES;
+	else if (pipeline->most_bytes > LEAST_BYTES)
+		pipeline->most_bytes /= 2;
+	log_event(LOG_WARN, "messages_bounded", "most_bytes=%zu reason=%s", pipeline->most_bytes,
+		  "\"the broker finds a result or a dead letter too large\"");
+}
+
+static bool run_session(struct pipeline *pipeline, struct err *err)
+{
+	pipeline->failed = false;
+	bool ok = take_slot(pipeline, err) && open_clients(pipeline, err);
+	if (ok) {
+		producer_bound(pipeline->producer, pipeline->most_bytes);
+		log_event(LOG_INFO, "session_started", "transactional_id=%s", log_quotes(pipeline->slot.transactional_id));
+		ok = pipeline_run_threads(pipeline, err);
+	}
+	close_clients(pipeline);
+	if (!ok)
+		heed_size(pipeline, err);
+	return ok;
+}
+
+/* --- from start to end --------------------------------------------------------------------------------------------------------------- */
+
+static void wait_unless_stopped(int64_t pause_ms)
+{
+	for (; pause_ms > 0 && !signals_stop_requested(); pause_ms -= WAIT_MS)
+		clock_sleep_ms(pause_ms < WAIT_MS ? pause_ms : WAIT_MS);
+}
+
+/* Again and again until it works, fails for good, or the worker is told to stop. A try that lasted counts as a success. */
+static bool persist(struct pipeline *pipeline, bool (*try)(struct pipeline *, struct err *), const char *event,
+		    struct err *err)
+{
+	enum { BASE_MS = 200, CAP_MS = 10000, LASTED_MS = 60000 };
+
+	for (unsigned attempt = 0; !signals_stop_requested(); attempt++) {
+		int64_t begun_ms = clock_mono_ms();
+		if (try(pipeline, err))
+			return true;
+		if (!verdict_is_passing(err->verdict) && err->verdict != VERDICT_REJOIN)
+			return false;
+		log_err(LOG_WARN, event, err);
+		if (clock_mono_ms() - begun_ms > LASTED_MS)
+			attempt = 0;
+		wait_unless_stopped(clock_backoff_ms(attempt, BASE_MS, CAP_MS));
+	}
+	return true;
+}
+
+static bool connect_database(struct pipeline *pipeline, struct err *err)
+{
+	const struct config *config = pipeline->config;
+	bool ok = pg_open(&pipeline->pg, config->postgres, config->postgres_schema, "byunique", err);
+
+	ok = ok && pg_worker_session(pipeline->pg, err) && pg_check_version(pipeline->pg, err) &&
+	     pg_load_catalogue(pipeline->pg, &pipeline->catalogue, err);
+	if (!ok) {
+		pg_close(pipeline->pg);
+		pipeline->pg = NULL;
+	}
+	return ok;
+}
+
+static bool open_schemas(struct pipeline *pipeline, struct err *err)
+{
+	const char *dir = pipeline->config->schemas_dir;
+	bool required = pipeline->config->schemas_dir_is_set;
+
+	return schemas_open(&pipeline->reading, dir, required, err) && schemas_open(&pipeline->writing, NULL, false, err);
+}
+
+static void set_up(struct pipeline *pipeline, const struct config *config)
+{
+	enum { ROOM = 64 }; /* beyond a full batch, for what comes in spite of a pause */
+
+	*pipeline = (struct pipeline){.config = config, .most_bytes = SIZE_MAX};
+	pthread_mutex_init(&pipeline->pg_turn, NULL);
+	pthread_mutex_init(&pipeline->catalogue_turn, NULL);
+	pthread_mutex_init(&pipeline->flight_turn, NULL);
+	queue_init(&pipeline->idle, BATCHES);
+	for (int i = 0; i < BATCHES; i++)
+		ASSERT(queue_push(&pipeline->idle, batch_new((uint32_t)config->batch_max_commands + ROOM), 0));
+}
+
+static void tear_down(struct pipeline *pipeline)
+{
+	struct batch *batch;
+
+	while ((batch = queue_pop(&pipeline->idle, 0)) != NULL)
+		batch_free(batch);
+	queue_destroy(&pipeline->idle);
+	store_free(pipeline->store);
+	pg_close(pipeline->pg);
+	slot_release(&pipeline->slot);
+	catalogue_drop(pipeline->catalogue);
+	schemas_close(pipeline->reading);
+	schemas_close(pipeline->writing);
+	free(pipeline->cluster_id);
+	free(pipeline->given);
+	pthread_mutex_destroy(&pipeline->pg_turn);
+	pthread_mutex_destroy(&pipeline->catalogue_turn);
+	pthread_mutex_destroy(&pipeline->flight_turn);
+}
+
+static int exit_code_of(const struct err *err)
+{
+	switch (err->verdict) {
+	case VERDICT_USAGE: return EXIT_USAGE;
+	case VERDICT_STOP: return EXIT_FAILED;
+	default: return EXIT_STUCK;
+	}
+}
+
+int pipeline_run(const struct config *config)
+{
+	struct pipeline pipeline;
+	struct err err;
+
+	set_up(&pipeline, config);
+	log_event(LOG_INFO, "starting", "version=%s commands_topic=%s group=%s", VERSION,
+		  log_quotes(config->commands_topic), log_quotes(config_kafka(config, "group.id")));
+	bool ok = open_schemas(&pipeline, &err) && persist(&pipeline, connect_database, "postgres_away", &err);
+	if (ok && pipeline.pg != NULL) {
+		pipeline.store = store_new(pipeline.pg, config->idempotency_retention, config->outcome_retention);
+		ok = persist(&pipeline, run_session, "session_ended", &err);
+	}
+	if (!ok)
+		log_err(LOG_ERROR, "stopped", &err);
+	else
+		log_event(LOG_INFO, "stopped", "reason=%s", "\"told to stop\"");
+	tear_down(&pipeline);
+	return ok ? EXIT_DONE : exit_code_of(&err);
+}
