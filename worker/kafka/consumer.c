@@ -65,6 +65,8 @@ static rd_kafka_conf_t *consumer_conf(const struct config *config, struct err *e
 	kafka_conf_set(conf, "auto.offset.reset", "error");
 	kafka_conf_set(conf, "isolation.level", "read_committed");
 	kafka_conf_set(conf, "partition.assignment.strategy", "range");
+	if (config_kafka(config, "queued.max.messages.kbytes") == NULL)
+		kafka_conf_set(conf, "queued.max.messages.kbytes", "16384"); /* a second's worth; the default is four times that */
 	return conf;
 }
 

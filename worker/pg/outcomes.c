@@ -38,6 +38,8 @@ void memory_begin(struct memory *memory, const struct pg_rows *outcomes, const s
 
 enum memory_says memory_find(struct memory *memory, const struct message *message)
 {
+	uint32_t expected = htole32((uint32_t)message->hash);
+
 	while (memory->row < pg_rows_count(memory->outcomes) &&
 	       pg_rows_int(memory->outcomes, memory->row, 1) < message->offset) {
 		memory->row++;
@@ -54,9 +56,7 @@ enum memory_says memory_find(struct memory *memory, const struct message *messag
 		memory->entries.base += ENTRY_HASH_BYTES;
 		memory->entries.len -= ENTRY_HASH_BYTES;
 		if (memory->offset == message->offset)
-			return memcmp(hash.base, &(uint32_t){htole32((uint32_t)message->hash)}, ENTRY_HASH_BYTES) == 0
-				       ? MEMORY_SAME
-				       : MEMORY_OTHER;
+			return memcmp(hash.base, &expected, ENTRY_HASH_BYTES) == 0 ? MEMORY_SAME : MEMORY_OTHER;
 	}
 	return MEMORY_OTHER;
 }
