@@ -169,6 +169,17 @@ static int exit_code_of(const struct err *err)
 	}
 }
 
+/* Commands in Confluent's framing would be answered MalformedMessage for good: better not to begin. */
+static bool check_config(const struct config *config, struct err *err)
+{
+	if (config->admin_listen[0] != '\0')
+		log_event(LOG_WARN, "not_supported", "key=admin.listen what=%s", "\"this version has no admin server\"");
+	if (config->schema_registry_url[0] == '\0')
+		return true;
+	err_set(err, VERDICT_USAGE, "", "schema.registry.url: this version can't use a schema registry");
+	return err_hint(err, "Leave the key out, and let producers use Avro's single-object encoding.");
+}
+
 int pipeline_run(const struct config *config)
 {
 	struct pipeline pipeline;
@@ -177,7 +188,7 @@ int pipeline_run(const struct config *config)
 	set_up(&pipeline, config);
 	log_event(LOG_INFO, "starting", "version=%s commands_topic=%s group=%s", VERSION,
 		  log_quotes(config->commands_topic), log_quotes(config_kafka(config, "group.id")));
-	bool ok = open_schemas(&pipeline, &err) && persist(&pipeline, connect_database, "postgres_away", &err);
+	bool ok = check_config(config, &err) && open_schemas(&pipeline, &err) && persist(&pipeline, connect_database, "postgres_away", &err);
 	if (ok && pipeline.pg != NULL) {
 		pipeline.store = store_new(pipeline.pg, config->idempotency_retention, config->outcome_retention);
 		ok = persist(&pipeline, run_session, "session_ended", &err);
