@@ -81,7 +81,7 @@ test:
 	@deploy/deps all
 	@$(MAKE) --no-print-directory test-unit test-it
 
-#: make test-unit    the tests that need no server
+#: make test-unit    the tests that need no server (SANITIZE=1, for any target: under ASan and UBSan)
 test-unit: $(UNIT_TESTS)
 	@tests/unit/run $(UNIT_TESTS)
 
@@ -118,10 +118,11 @@ fuzz:
 	@for target in $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c))); do \
 		tests/fuzz/run $$target $(FUZZ_SECONDS) || exit 1; done
 
-#: make lint         cppcheck, and the formatter in dry run
+#: make lint         cppcheck, shellcheck and the rules of the house
 lint:
 	tests/lint
 
+#: make format       clang-format over all of the code
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
@@ -135,11 +136,13 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's,@PREFIX@,$(PREFIX),g' deploy/byunique.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/byunique.service
 
+#: make uninstall    the reverse of install
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/byunique $(DESTDIR)$(PREFIX)/lib/systemd/system/byunique.service
 	rm -rf $(DESTDIR)$(DATADIR)
 
-#: make clean        remove what was built; build/venv and build/kafka stay (make distclean removes them too)
+#: make clean        remove what was built; build/venv and build/kafka stay
+#: make distclean    remove these too
 clean:
 	rm -rf $(BUILD)/worker $(BUILD)/tests $(BUILD)/unit $(BUILD)/bench $(BUILD)/byunique $(BUILD)/sanitize $(BUILD)/fuzz
 .PHONY: distclean

@@ -88,6 +88,14 @@ static bool peek_at_last(const struct config *config, uint32_t count, struct are
 
 /* --- the decision ----------------------------------------------------------------------------------------------------- */
 
+static bool was_refused(const struct pipeline *pipeline, int32_t partition)
+{
+	for (uint32_t i = 0; i < pipeline->refused_count; i++)
+		if (pipeline->refused[i] == partition)
+			return true;
+	return false;
+}
+
 static void decide(const struct pipeline *pipeline, struct candidate *candidate)
 {
 	const char *topic = log_quotes(pipeline->config->commands_topic);
@@ -110,6 +118,9 @@ static void decide(const struct pipeline *pipeline, struct candidate *candidate)
 	};
 	struct err err;
 
+	candidate->refused = was_refused(pipeline, position->partition);
+	if (candidate->refused)
+		return; /* its reason was logged */
 	candidate->refused = !start_decide(&facts, &candidate->start, &err);
 	if (candidate->refused) {
 		log_event(LOG_ERROR, "partition_refused", "topic=%s partition=%" PRId32 " what=%s detail=%s hint=%s", topic,

@@ -114,6 +114,17 @@ static void *storing_main(void *context)
 
 /* --- publishing thread ---------------------------------------------------------------------------------------------------- */
 
+/* What was too large is long gone. */
+static void lift_bound(struct pipeline *pipeline)
+{
+	enum { BOUNDED_MS = 600000 };
+
+	if (pipeline->most_bytes == SIZE_MAX || clock_mono_ms() - pipeline->bounded_at_ms < BOUNDED_MS)
+		return;
+	pipeline->most_bytes = SIZE_MAX;
+	producer_bound(pipeline->producer, SIZE_MAX);
+}
+
 static bool publish(struct pipeline *pipeline, struct batch *batches)
 {
 	struct err err;
@@ -122,6 +133,7 @@ static bool publish(struct pipeline *pipeline, struct batch *batches)
 		return false;
 	for (struct batch *batch = batches; batch != NULL; batch = batch->next)
 		answer_batch(batch, pipeline->config->commands_topic, pipeline->writing, pipeline->most_bytes);
+	lift_bound(pipeline);
 	pipeline->publishing = true;
 	bool ok = commit_batches(pipeline->producer, batches, &err);
 	pipeline->publishing = false;
@@ -146,6 +158,19 @@ static void *publishing_main(void *context)
 }
 
 /* --- fetching thread: the main one ---------------------------------------------------------------------------------------------- */
+
+/* A Kafka call that never returns leaves nothing but to end the process. Time is counted in steps of this thread, so that
+ * a process that was frozen does not look stuck. */
+static void watch(struct pipeline *pipeline)
+{
+	enum { STEP_MS = 2 * WAIT_MS };
+	int64_t now_ms = clock_mono_ms(), step_ms = now_ms - pipeline->watched_at_ms;
+
+	pipeline->watched_at_ms = now_ms;
+	pipeline->publishing_ms = pipeline->publishing ? pipeline->publishing_ms + (step_ms < STEP_MS ? step_ms : STEP_MS) : 0;
+	if (pipeline->publishing_ms > STUCK_MS)
+		pipeline_stuck("a Kafka transaction does not end");
+}
 
 static bool is_wanted(void *context)
 {
@@ -227,6 +252,7 @@ static bool hand_on(struct pipeline *pipeline, struct batch **batch, struct err 
 	enum { PATIENCE = 10 };
 
 	for (int waits = 0; !signals_stop_requested() && !pipeline_has_failed(pipeline); waits++) {
+		watch(pipeline);
 		if (push_decoded(pipeline, *batch)) {
 			*batch = NULL;
 			return consumer_pause(pipeline->consumer, false, err);
@@ -256,28 +282,13 @@ static bool fetch_one(struct pipeline *pipeline, struct batch **batch, struct er
 	return hand_on(pipeline, batch, err);
 }
 
-/* A Kafka call that never returns leaves nothing but to end the process. Time is counted in steps of this loop, so that a
- * process that was frozen does not look stuck. */
-static void watch(struct pipeline *pipeline, int64_t *last_ms, int64_t *publishing_ms)
-{
-	int64_t now_ms = clock_mono_ms(), step_ms = now_ms - *last_ms;
-	enum { STEP_MS = 2 * WAIT_MS };
-
-	*publishing_ms = pipeline->publishing ? *publishing_ms + (step_ms < STEP_MS ? step_ms : STEP_MS) : 0;
-	*last_ms = now_ms;
-	if (*publishing_ms < STUCK_MS)
-		return;
-	pipeline_stuck("a Kafka transaction does not end");
-}
-
 static bool fetch_until_stopped(struct pipeline *pipeline, struct err *err)
 {
 	struct batch *batch = NULL;
-	int64_t last_ms = clock_mono_ms(), publishing_ms = 0;
 	bool ok = true;
 
 	while (ok && !signals_stop_requested() && !pipeline_has_failed(pipeline)) {
-		watch(pipeline, &last_ms, &publishing_ms);
+		watch(pipeline);
 		ok = fetch_one(pipeline, &batch, err);
 	}
 	if (batch != NULL) {

@@ -28,6 +28,10 @@ struct pipeline {
 	struct catalogue *catalogue; /* the newest known; pipeline_catalogue(), pipeline_renew_catalogue() */
 	pthread_mutex_t catalogue_turn;
 
+	/* Partitions that this process will not touch again; the storing thread adds, the fetching one reads between sessions. */
+	int32_t *refused; /* owned */
+	uint32_t refused_count;
+
 	/* Fetching thread */
 	struct consumer *consumer;
 	struct schemas *reading;
@@ -38,11 +42,13 @@ struct pipeline {
 	bool is_given;
 	unsigned start_attempts;
 	int64_t start_at_ms; /* when to try to start them (again) */
+	int64_t watched_at_ms, publishing_ms; /* the watchdog's */
 
 	/* Publishing thread */
 	struct producer *producer;
 	struct schemas *writing;
-	size_t most_bytes;	 /* of a message; smaller after each one that the broker found too large */
+	size_t most_bytes;	 /* of a message; smaller for a while after one that the broker found too large */
+	int64_t bounded_at_ms;	 /* when it was */
 	_Atomic bool publishing; /* inside of a Kafka transaction */
 
 	/* Batches go round: idle → (filled) → decoded → stored → idle. */

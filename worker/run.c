@@ -50,7 +50,7 @@ static void close_clients(struct pipeline *pipeline)
 /* A message that no topic takes would hold its partition up for ever: cut large ones down until they pass. */
 static void heed_size(struct pipeline *pipeline, const struct err *err)
 {
-	enum { FIRST_BYTES = 1000000, LEAST_BYTES = 16384 };
+	enum { FIRST_BYTES = 1000000, LEAST_BYTES = 4096 };
 
 	if (!kafka_is_too_large(err))
 		return;
@@ -58,6 +58,7 @@ static void heed_size(struct pipeline *pipeline, const struct err *err)
 		pipeline->most_bytes = FIRST_BYTES;
 	else if (pipeline->most_bytes > LEAST_BYTES)
 		pipeline->most_bytes /= 2;
+	pipeline->bounded_at_ms = clock_mono_ms();
 	log_event(LOG_WARN, "messages_bounded", "most_bytes=%zu reason=%s", pipeline->most_bytes,
 		  "\"the broker finds a result or a dead letter too large\"");
 }
@@ -155,6 +156,7 @@ static void tear_down(struct pipeline *pipeline)
 	schemas_close(pipeline->writing);
 	free(pipeline->cluster_id);
 	free(pipeline->given);
+	free(pipeline->refused);
 	pthread_mutex_destroy(&pipeline->pg_turn);
 	pthread_mutex_destroy(&pipeline->catalogue_turn);
 	pthread_mutex_destroy(&pipeline->flight_turn);

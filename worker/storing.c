@@ -120,6 +120,20 @@ static bool refuse_command(struct pipeline *pipeline, const struct span *span, s
 	return true;
 }
 
+/* What is wrong with a partition shows up in the middle of it: a new session leaves it out, and goes on with the others. */
+static bool refuse_partitions(struct pipeline *pipeline, const struct assignment *assignment, struct err *err)
+{
+	log_err(LOG_ERROR, "partition_refused", err);
+	for (uint32_t i = 0; i < assignment->count; i++) {
+		if (!assignment->partitions[i].refused)
+			continue;
+		pipeline->refused = xrealloc(pipeline->refused, sizeof(*pipeline->refused) * (pipeline->refused_count + 1));
+		pipeline->refused[pipeline->refused_count++] = assignment->partitions[i].number;
+	}
+	err->verdict = VERDICT_REJOIN;
+	return pipeline_fail(pipeline, err);
+}
+
 static void log_trouble(struct effort *effort, const char *event, const struct err *err)
 {
 	if (log_limit(&effort->last_log_ms, LOG_REPEATS_MS))
@@ -176,6 +190,7 @@ static bool react(struct pipeline *pipeline, const struct span *span, struct eff
 			return true;
 		}
 		return refuse_command(pipeline, span, err);
+	case VERDICT_REFUSE: return refuse_partitions(pipeline, span->batch->assignment, err);
 	default: return pipeline_fail(pipeline, err);
 	}
 }
@@ -245,8 +260,10 @@ void store_published(struct pipeline *pipeline)
 	free(offsets);
 }
 
-static bool expire(struct pipeline *pipeline, const struct assignment *assignment, struct err *err)
+/* *more: there was so much to delete that the statement's limit may have been met. */
+static bool expire(struct pipeline *pipeline, const struct assignment *assignment, bool *more, struct err *err)
 {
+	enum { MANY_ROWS = 1000 };
 	int64_t ids_ms = pipeline->config->idempotency_retention, outcomes_ms = pipeline->config->outcome_retention;
 	int64_t deleted = 0, older_than_ms = clock_wall_ms() - (ids_ms > outcomes_ms ? ids_ms : outcomes_ms);
 	int32_t *ids = xcalloc(assignment->count, sizeof(*ids));
@@ -257,6 +274,7 @@ static bool expire(struct pipeline *pipeline, const struct assignment *assignmen
 	bool ok = retention_expire_outcomes(pipeline->pg, ids, assignment->count, older_than_ms, gone_below, &deleted, err);
 	for (uint32_t i = 0; ok && i < assignment->count; i++)
 		id_index_forget(assignment->partitions[i].ids, gone_below[i]);
+	*more = ok && deleted >= MANY_ROWS;
 	if (ok && deleted > 0)
 		log_event(LOG_INFO, "retention", "outcome_batches_deleted=%" PRId64, deleted);
 	free(ids);
@@ -266,7 +284,7 @@ static bool expire(struct pipeline *pipeline, const struct assignment *assignmen
 
 void store_housekeeping(struct pipeline *pipeline, bool idle, int64_t *last_ms)
 {
-	bool due = log_limit(last_ms, HOUSEKEEPING_MS);
+	bool due = log_limit(last_ms, HOUSEKEEPING_MS), more = false;
 	struct err err;
 
 	if (!due && !idle)
@@ -274,8 +292,10 @@ void store_housekeeping(struct pipeline *pipeline, bool idle, int64_t *last_ms)
 	pthread_mutex_lock(&pipeline->pg_turn);
 	if (pipeline->assignment != NULL && pg_alive(pipeline->pg)) {
 		store_published(pipeline);
-		if (due && pg_alive(pipeline->pg) && !expire(pipeline, pipeline->assignment, &err))
+		if (due && pg_alive(pipeline->pg) && !expire(pipeline, pipeline->assignment, &more, &err))
 			log_err(LOG_WARN, "housekeeping_failed", &err);
+		if (more)
+			*last_ms = 0; /* again after the next batch */
 	}
 	pthread_mutex_unlock(&pipeline->pg_turn);
 }

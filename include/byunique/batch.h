@@ -26,6 +26,7 @@ struct partition {
 	struct id_index *ids;	   /* those that took effect; owned; storing thread */
 	int64_t ids_from;	   /* blocks from this offset on are not in the index yet; storing thread */
 	int64_t published_stored;  /* as last stored in PostgreSQL; storing thread */
+	bool refused;		   /* it turned out not to be the one that was processed; storing thread */
 	_Atomic int64_t published; /* results below this offset are known to be published; publishing thread stores */
 };
 

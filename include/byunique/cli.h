@@ -30,6 +30,7 @@ struct cli_command {
 	const struct option_spec *options; /* ends with a NULL name; NULL: none */
 	int operands_min, operands_max;	   /* max < 0: any number */
 	bool needs_config;		   /* false: runs without reading a configuration (demo) */
+	bool until_stopped;		   /* ends in good order on SIGTERM, from the very start: signals_install() */
 	int (*run)(const struct cli_args *args); /* an enum exit_code; has printed its errors */
 };
 

@@ -4,7 +4,7 @@
 
 #include "byunique/config.h"
 
-/* Returns an enum exit_code (cli.h); has logged its errors. signals_install() has to be called before. */
+/* Returns an enum exit_code (cli.h); has logged its errors. signals_install() is called before. */
 int pipeline_run(const struct config *config);
 
 #endif

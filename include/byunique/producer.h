@@ -15,7 +15,7 @@ bool producer_open(struct producer **producer, const struct config *config, cons
 void producer_close(struct producer *producer); /* NULL is fine; an open transaction is left to the successor */
 
 /* What is larger, keys and headers included, is cut down from now on, for a broker that refuses it: a result loses the
- * command's headers, a dead letter its value as well; the header byunique.truncated says so. */
+ * command's headers, a dead letter its value as well, a key of half that size goes; byunique.truncated says so. */
 void producer_bound(struct producer *producer, size_t most_bytes);
 
 bool producer_begin(struct producer *producer, struct err *err) BYU_MUST_CHECK;

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import psycopg
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from lib import processes
@@ -184,6 +185,7 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
         if done.returncode != 0:
             raise RuntimeError("Kafka's storage could not be formatted: %s" % done.stdout)
         self.start()
+        processes.wait_for(self._coordinates, "Kafka's group coordinator", timeout_s=60, alive=self.process)
         return self
 
     def start(self):
@@ -204,6 +206,17 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
     def destroy(self):
         processes.stop(self.process, signal.SIGKILL)  # nothing of it is needed any more
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _coordinates(self):
+        """The first question makes the broker create and load its offsets; until then it refuses others."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "first", "log_level": 0})
+        try:
+            consumer.committed([TopicPartition("any", 0)], timeout=2)
+            return True
+        except KafkaException:
+            return False
+        finally:
+            consumer.close()
 
     def _answers(self):
         try:

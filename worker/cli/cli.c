@@ -1,6 +1,7 @@
 /* argv → command, options, operands → exit code. By hand rather than by getopt_long(): commands of two words,
  * options before and after the command, and an unknown option that is told with its nearest one. */
 #include "byunique/cli.h"
+#include "byunique/signals.h"
 
 #include "base/nearest.h"
 #include "cli/internal.h"
@@ -282,6 +283,8 @@ static int run_command(const struct invocation *in, const char *program_path)
 		err_set(&err, VERDICT_USAGE, "", "%s reads no configuration: leave out -c and -X", in->command->name);
 		return cli_fail(&err);
 	}
+	if (in->command->until_stopped)
+		signals_install();
 	if (!in->command->needs_config)
 		return run_with(in, NULL, program_path);
 	if (!config_load(&config, in->file, in->overrides, in->override_count, &err))

@@ -1,10 +1,8 @@
 #include "byunique/cli.h"
 #include "byunique/pipeline.h"
-#include "byunique/signals.h"
 
 static int run(const struct cli_args *args)
 {
-	signals_install();
 	return pipeline_run(args->config);
 }
 
@@ -25,5 +23,6 @@ const struct cli_command cmd_run = {
 		"Exit codes: 0 told to stop; 1 something that does not pass by itself; 2 wrong usage or configuration;\n"
 		"4 fenced, stuck, or every partition refused: start it again.\n",
 	.needs_config = true,
+	.until_stopped = true,
 	.run = run,
 };

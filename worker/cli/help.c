@@ -23,7 +23,7 @@ static const char exit_codes[] =
 	"  1  failed\n"
 	"  2  wrong usage or configuration\n"
 	"  3  done, but some commands were answered with an error\n"
-	"  4  `run` stopped by itself (fenced, stuck, or refused a partition): start it again\n";
+	"  4  `run` stopped by itself (fenced, stuck, or every partition refused): start it again\n";
 
 static const char config_rules[] =
 	"A configuration file holds lines `key = value`; # begins a comment line. Environment variables (BYUNIQUE_\n"

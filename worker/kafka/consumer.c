@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { FACTS_TIMEOUT_MS = 10000 }; /* short, as the group is not served meanwhile; who asks tries again */
+
 struct consumer {
 	rd_kafka_t *client;
 	char *topic;
@@ -51,6 +53,10 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code, rd_kafka_
 	}
 	consumer->listener.revoked(consumer->listener.context, rd_kafka_assignment_lost(client) != 0);
 	rd_kafka_assign(client, NULL);
+	/* A partition stays paused over this and the next assignment. Not after that one: a resume begins where the last
+	 * message was handed out, which is another worker's business by then. */
+	rd_kafka_resume_partitions(client, partitions);
+	consumer->paused = false;
 }
 
 /* --- open and close ---------------------------------------------------------------------------------------------------- */
@@ -197,7 +203,7 @@ static bool read_watermarks(struct consumer *consumer, const int32_t *partitions
 	for (uint32_t i = 0; i < count; i++) {
 		rd_kafka_resp_err_t code =
 			rd_kafka_query_watermark_offsets(consumer->client, consumer->topic, partitions[i],
-							 &facts[i].log_start, &facts[i].log_end, KAFKA_TIMEOUT_MS);
+							 &facts[i].log_start, &facts[i].log_end, FACTS_TIMEOUT_MS);
 		if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
 			return kafka_error(err, code, "can't read where the commands topic begins and ends", NULL);
 	}
@@ -210,7 +216,7 @@ static bool read_committed(struct consumer *consumer, const int32_t *partitions,
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
 	for (uint32_t i = 0; i < count; i++)
 		rd_kafka_topic_partition_list_add(list, consumer->topic, partitions[i]);
-	rd_kafka_resp_err_t code = rd_kafka_committed(consumer->client, list, KAFKA_TIMEOUT_MS);
+	rd_kafka_resp_err_t code = rd_kafka_committed(consumer->client, list, FACTS_TIMEOUT_MS);
 	for (uint32_t i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < count; i++) {
 		const rd_kafka_topic_partition_t *got =
 			rd_kafka_topic_partition_list_find(list, consumer->topic, partitions[i]);
@@ -294,7 +300,7 @@ static void peek_take(const rd_kafka_message_t *raw, struct peek *peeks, uint32_
 
 static bool peek_all(rd_kafka_t *client, struct peek *peeks, uint32_t count, struct err *err)
 {
-	int64_t deadline_ms = clock_mono_ms() + KAFKA_TIMEOUT_MS;
+	int64_t deadline_ms = clock_mono_ms() + FACTS_TIMEOUT_MS;
 	uint32_t open = count;
 
 	while (open > 0) {

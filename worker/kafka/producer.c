@@ -2,7 +2,9 @@
  * as librdkafka takes over what it is given. */
 #include "byunique/producer.h"
 
+#include "byunique/clock.h"
 #include "byunique/kafka.h"
+#include "byunique/signals.h"
 #include "internal.h"
 
 #include <inttypes.h>
@@ -38,12 +40,51 @@ static bool set_transaction_timeout(rd_kafka_conf_t *conf, const struct config *
 	return true;
 }
 
+/* In steps, so that a worker that is told to stop does. */
+static bool init_transactions(struct producer *producer, struct err *err)
+{
+	enum { STEP_MS = 500 };
+	int64_t deadline_ms = clock_mono_ms() + KAFKA_TIMEOUT_MS;
+
+	for (;;) {
+		rd_kafka_error_t *error = rd_kafka_init_transactions(producer->client, STEP_MS);
+		if (error == NULL)
+			return true;
+		bool again = rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__TIMED_OUT &&
+			     clock_mono_ms() < deadline_ms && !signals_stop_requested();
+		if (!again)
+			return kafka_error_take(err, error, "can't start the transactional producer");
+		rd_kafka_error_destroy(error);
+	}
+}
+
+/* A topic that is missing shows up as a failed transaction, again and again, without its name. */
+static bool check_topics(struct producer *producer, struct err *err)
+{
+	int partitions;
+
+	return kafka_topic_partitions(producer->client, producer->results_topic, &partitions, err) &&
+	       (producer->dead_letter_topic[0] == '\0' ||
+		kafka_topic_partitions(producer->client, producer->dead_letter_topic, &partitions, err));
+}
+
+/* Results with the same key have to meet in one partition. */
+static bool check_partitioner(const struct config *config, struct err *err)
+{
+	const char *partitioner = config_kafka(config, "partitioner");
+
+	if (partitioner == NULL || strcmp(partitioner, "random") != 0)
+		return true;
+	err_set(err, VERDICT_USAGE, "", "kafka.partitioner can't be random");
+	return err_detail(err, "results with the same key have to come out in the order of their commands");
+}
+
 bool producer_open(struct producer **out, const struct config *config, const char *transactional_id, struct err *err)
 {
 	rd_kafka_conf_t *conf = kafka_conf_new(config, KAFKA_PRODUCER, err);
 	if (conf == NULL)
 		return false;
-	if (!set_transaction_timeout(conf, config, err)) {
+	if (!check_partitioner(config, err) || !set_transaction_timeout(conf, config, err)) {
 		rd_kafka_conf_destroy(conf);
 		return false;
 	}
@@ -66,9 +107,7 @@ bool producer_open(struct producer **out, const struct config *config, const cha
 		producer_close(producer);
 		return false;
 	}
-	rd_kafka_error_t *error = rd_kafka_init_transactions(producer->client, KAFKA_TIMEOUT_MS);
-	if (error != NULL) {
-		kafka_error_take(err, error, "can't start the transactional producer");
+	if (!init_transactions(producer, err) || !check_topics(producer, err)) {
 		producer_close(producer);
 		return false;
 	}
@@ -174,6 +213,15 @@ static rd_kafka_headers_t *fitting_headers(const struct producer *producer, cons
 	return headers;
 }
 
+/* Nobody sends such a key but by mistake, and no topic with a limit like this one's takes it back. */
+static struct slice fitting_key(const struct producer *producer, const struct message *command, rd_kafka_headers_t *headers)
+{
+	if (command->key.len <= producer->most_bytes / 2)
+		return command->key;
+	add_header(headers, "byunique.truncated", SLICE_LIT("key"));
+	return SLICE_NONE;
+}
+
 bool producer_result(struct producer *producer, const struct message *command, struct slice value, struct err *err)
 {
 	bool fits;
@@ -183,7 +231,7 @@ bool producer_result(struct producer *producer, const struct message *command, s
 	add_header_int(headers, "byunique.status", outcome_status(command->answer.code));
 	if (code != NULL)
 		add_header(headers, "byunique.code", slice_cstr(code));
-	return produce(producer, producer->results_topic, command->key, value, headers, err);
+	return produce(producer, producer->results_topic, fitting_key(producer, command, headers), value, headers, err);
 }
 
 bool producer_dead_letter(struct producer *producer, const struct message *command, struct err *err)
@@ -199,7 +247,8 @@ bool producer_dead_letter(struct producer *producer, const struct message *comma
 	add_header_int(headers, "__connect.errors.offset", command->offset);
 	add_header(headers, "byunique.code", slice_cstr(outcome_name(command->answer.code)));
 	add_header(headers, "byunique.detail", command->answer.detail);
-	return produce(producer, producer->dead_letter_topic, command->key, fits ? command->value : SLICE_NONE, headers, err);
+	struct slice value = fits ? command->value : SLICE_NONE;
+	return produce(producer, producer->dead_letter_topic, fitting_key(producer, command, headers), value, headers, err);
 }
 
 /* --- the end of a transaction --------------------------------------------------------------------------------------------- */

@@ -13,7 +13,7 @@ static bool refuse(struct err *err, const struct start_facts *facts, const char 
 
 static bool is_other_topic(const struct start_facts *facts, struct err *err)
 {
-	static const char forget[] = "If this is meant, delete the partition's row from the table position; see the README.";
+	static const char forget[] = "If this is meant, let the database forget the partition, as docs/recovery.md tells.";
 
 	if (strcmp(facts->cluster_id, facts->our_cluster_id) != 0) {
 		refuse(err, facts, "the database knows it from another Kafka cluster");
@@ -42,7 +42,7 @@ static bool is_lost(const struct start_facts *facts, int64_t needed, struct err 
 	refuse(err, facts, "the topic no longer holds all that is needed");
 	err_detail(err, "needed from offset %" PRId64 ", the log starts at %" PRId64 ": %" PRId64 " messages are missing",
 		   needed, facts->log_start, facts->log_start - needed);
-	err_hint(err, "Restore a newer backup of the database, or accept the loss by updating the row of the table position.");
+	err_hint(err, "Restore a newer backup of the database, or accept the loss, as docs/recovery.md tells.");
 	return true;
 }
 

@@ -20,6 +20,7 @@ static const struct rule rules[] = {
 	{"08", VERDICT_RECONNECT, NULL},
 	{"25006", VERDICT_RECONNECT, "The server is read-only: a standby, or default_transaction_read_only is on."},
 	{"25P03", VERDICT_RECONNECT, NULL}, /* idle_in_transaction_session_timeout */
+	{"25P04", VERDICT_RECONNECT, NULL}, /* transaction_timeout, from PostgreSQL 17 on */
 	{"53300", VERDICT_RECONNECT, "Raise max_connections, or let fewer programs connect."},
 	{"53", VERDICT_PAUSE, "Free disk space or memory on the database server."},
 	{"58", VERDICT_PAUSE, "Look into the database server's log."},

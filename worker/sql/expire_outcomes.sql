@@ -3,7 +3,7 @@ WITH old AS MATERIALIZED (
 	SELECT p.id AS position_id, o.first_offset, o.last_offset
 	FROM unnest($1::int4[]) AS x (id)
 	JOIN position p ON p.id = x.id
-	CROSS JOIN LATERAL (SELECT * FROM outcome o WHERE o.position_id = p.id ORDER BY o.last_offset LIMIT 2000) o
+	CROSS JOIN LATERAL (SELECT * FROM outcome o WHERE o.position_id = p.id ORDER BY o.last_offset LIMIT 1000) o
 	WHERE o.processed_at_ms < $2::int8 AND o.last_offset < p.published_offset
 ), refusals AS (
 	DELETE FROM refusal r USING old

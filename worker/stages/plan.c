@@ -105,8 +105,8 @@ static int compare_items(const void *left, const void *right)
 {
 	const struct item *a = left, *b = right;
 
-	if (a->message->extension != b->message->extension)
-		return a->message->extension < b->message->extension ? -1 : 1;
+	if (a->message->extension != b->message->extension) /* by id: the same order in every worker */
+		return a->message->extension->id < b->message->extension->id ? -1 : 1;
 	if (a->prefix != b->prefix)
 		return a->prefix < b->prefix ? -1 : 1;
 	int order = compare_keys(a->message, b->message);

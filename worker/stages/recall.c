@@ -260,10 +260,11 @@ static void expired_answer(struct message *message)
 
 static bool not_this_topic(struct err *err, const struct message *message)
 {
+	message->partition->refused = true;
 	err_set(err, VERDICT_REFUSE, "", "partition %d does not hold the messages that were processed",
 		message->partition->number);
 	err_detail(err, "the message at offset %" PRId64 " is another one: the topic was deleted and recreated", message->offset);
-	return err_hint(err, "Restore the topic, or let this database forget it: see the README on recovery.");
+	return err_hint(err, "Restore the topic, or let this database forget it, as docs/recovery.md tells.");
 }
 
 /* What is not known to be published yet is kept for ever. */
