@@ -40,19 +40,24 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/
 VENV       := build/venv
 KAFKA      := build/kafka/.done
 
+# V=1 shows the commands in full.
+Q          := $(if $(V),,@)
+
 .PHONY: all help deps demo test test-unit test-it bench fuzz lint format install uninstall clean
 all: $(BUILD)/byunique
 
 help:
 	@sed -n 's/^#: //p' Makefile
 
-#: make              build build/byunique
+#: make              build build/byunique (V=1 shows the commands)
 $(BUILD)/byunique: $(MAIN) $(OBJECTS)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(if $(V),,@echo "  LD      $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/%.o: %.c | deps-build
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(if $(V),,@echo "  CC      $<")
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # The installed folder is compiled in: `make && make install PREFIX=/usr` must not install a program that looks elsewhere.
 $(BUILD)/worker/base/config.o: $(BUILD)/worker/datadir
@@ -87,7 +92,8 @@ test-unit: $(UNIT_TESTS)
 
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(if $(V),,@echo "  LD      $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 #: make test-it      the tests against real servers (TESTS=… picks some, as pytest takes it)
 test-it: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
@@ -110,7 +116,8 @@ bench: $(BUILD)/byunique $(BUILD)/bench/raw_update $(VENV)/.done $(KAFKA)
 
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(if $(V),,@echo "  LD      $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 #: make fuzz         a minute of libFuzzer for each target (needs clang)
 FUZZ_SECONDS ?= 60
