@@ -25,7 +25,6 @@ int pg_rows_count(const struct pg_rows *rows);
 /* Text of a cell; absent for null; lives as long as the rows. */
 struct slice pg_rows_get(const struct pg_rows *rows, int row, int column);
 int64_t pg_rows_int(const struct pg_rows *rows, int row, int column); /* a null or odd cell is 0 */
-int64_t pg_rows_affected(const struct pg_rows *rows); /* by INSERT, UPDATE, DELETE, COPY */
 void pg_rows_free(struct pg_rows *rows);			      /* NULL is fine */
 
 /* Any number of statements without parameters; the answer is dropped. */
@@ -39,9 +38,6 @@ bool pg_query(struct pg *pg, const char *sql, const char *const *params, int par
 bool pg_copy_begin(struct pg *pg, const char *sql, struct err *err) BYU_MUST_CHECK;
 bool pg_copy_put(struct pg *pg, const void *bytes, size_t len, struct err *err) BYU_MUST_CHECK;
 bool pg_copy_end(struct pg *pg, int64_t *rows, struct err *err) BYU_MUST_CHECK;
-
-/* "name" quoted as an identifier, in the arena. */
-const char *pg_quote_name(struct arena *arena, const char *name);
 
 /* --- the catalogue and the database objects (pg/catalogue.c, pg/migrate.c) -------------------------------------- */
 

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -134,8 +133,8 @@ def test_worker_dies(parent, tmp_path):
     """The exit code is not 0, and the worker's log is shown."""
     demo = Demo(parent, tmp_path / "log")
     demo.wait_output("$ byunique submit example")
-    pids = subprocess.run(["pgrep", "-P", str(demo.process.pid), "-f", " run$"], stdout=subprocess.PIPE, text=True).stdout
-    os.kill(int(pids), signal.SIGKILL)
+    [worker] = [pid for pid in processes.children(demo.process.pid) if processes.arguments(pid)[-1:] == ["run"]]
+    os.kill(worker, signal.SIGKILL)
     assert demo.wait() == 1
     assert "byunique: the worker ended by itself: signal 9\n" in demo.output
     assert "The end of the worker's log:\n" in demo.output

@@ -44,6 +44,27 @@ def stop(process, sig=signal.SIGTERM, timeout_s=30):
     return process.returncode
 
 
+def children(pid):
+    """The processes that it started and that live, by /proc: no tool has to be installed for that."""
+    out = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open("/proc/%s/stat" % entry) as file:
+                parent = int(file.read().rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # it has just ended
+        if parent == pid:
+            out.append(int(entry))
+    return out
+
+
+def arguments(pid):
+    with open("/proc/%d/cmdline" % pid) as file:
+        return file.read().split("\0")[:-1]
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -144,19 +144,3 @@ bool pg_alive(const struct pg *pg)
 {
 	return PQstatus(pg->conn) == CONNECTION_OK && !pg->is_useless && !pg->interrupted;
 }
-
-const char *pg_quote_name(struct arena *arena, const char *name)
-{
-	size_t len = strlen(name), out = 0;
-	char *quoted = arena_alloc(arena, 2 * len + 3);
-
-	quoted[out++] = '"';
-	for (size_t i = 0; i < len; i++) {
-		if (name[i] == '"')
-			quoted[out++] = '"';
-		quoted[out++] = name[i];
-	}
-	quoted[out++] = '"';
-	quoted[out] = '\0';
-	return quoted;
-}

@@ -53,11 +53,6 @@ int64_t pg_rows_int(const struct pg_rows *rows, int row, int column)
 	return strcmp(cell.base, "t") == 0 ? 1 : strtoll(cell.base, NULL, 10);
 }
 
-int64_t pg_rows_affected(const struct pg_rows *rows)
-{
-	return strtoll(PQcmdTuples(rows->result), NULL, 10);
-}
-
 void pg_rows_free(struct pg_rows *rows)
 {
 	if (rows == NULL)
