@@ -93,6 +93,13 @@ struct plan {
 	uint32_t planned; /* commands in all groups */
 };
 
+/* Is this message's command going to be carried out? True from plan to apply's answers. Its id then takes effect, unless its
+ * record is not found. */
+static inline bool message_is_planned(const struct message *message)
+{
+	return message->state == MESSAGE_NEW && message->answer.code == OUTCOME_NONE && message->same_as == NO_MESSAGE;
+}
+
 /* plan: what is new and not refused, as conflict-free changes. Pure; in the batch's arena. An id that comes twice with the
  * same content: the later message gets same_as. With other content: span->end is moved before it, the rest of the batch
  * makes a span of its own. */

@@ -1,21 +1,13 @@
-/* The assembler takes the files in as they are, so there is one copy of each schema and no generated C. Paths are relative
- * to the root of the repository, where the compiler is started. */
+/* Our two schemas, as they are published. */
 #include "avro/embedded.h"
 
-#define EMBED(symbol, path)                                                                                            \
-	__asm__(".pushsection .rodata\n"                                                                               \
-		".globl " #symbol "\n"                                                                                 \
-		".hidden " #symbol "\n" #symbol ":\n"                                                                  \
-		".incbin \"" path "\"\n"                                                                               \
-		".globl " #symbol "_end\n"                                                                             \
-		".hidden " #symbol "_end\n" #symbol "_end:\n"                                                          \
-		".byte 0\n"                                                                                            \
-		".popsection\n");                                                                                      \
-	extern const char symbol[] __attribute__((visibility("hidden")));                                              \
-	extern const char symbol##_end[] __attribute__((visibility("hidden")))
+#include "base/embed.h"
 
 EMBED(byunique_command_schema, "schemas/UpdateByUnique.avsc");
 EMBED(byunique_result_schema, "schemas/UpdateResult.avsc");
+
+extern const char byunique_command_schema[], byunique_command_schema_end[];
+extern const char byunique_result_schema[], byunique_result_schema_end[];
 
 struct slice embedded_command_schema(void)
 {

@@ -147,11 +147,28 @@ static bool create_unless_there(rd_kafka_t *client, const char *topic, int parti
 	       wait_until_ready(client, topic, err);
 }
 
+/* For commands that keep no client open. */
+static rd_kafka_t *admin_client(const struct config *config, struct err *err)
+{
+	rd_kafka_conf_t *conf = kafka_conf_new(config, KAFKA_ADMIN, err);
+	return conf ? kafka_client_new(RD_KAFKA_PRODUCER, conf, err) : NULL;
+}
+
+bool kafka_count_partitions(const struct config *config, const char *topic, int *partitions, struct err *err)
+{
+	rd_kafka_t *client = admin_client(config, err);
+
+	if (client == NULL)
+		return false;
+	bool ok = kafka_topic_partitions(client, topic, partitions, err);
+	rd_kafka_destroy(client);
+	return ok;
+}
+
 bool kafka_create_topic(const struct config *config, const char *topic, int partitions, int replication_factor,
 			bool *created, struct err *err)
 {
-	rd_kafka_conf_t *conf = kafka_conf_new(config, KAFKA_ADMIN, err);
-	rd_kafka_t *client = conf ? kafka_client_new(RD_KAFKA_PRODUCER, conf, err) : NULL;
+	rd_kafka_t *client = admin_client(config, err);
 
 	if (client == NULL)
 		return false;

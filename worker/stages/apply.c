@@ -1,6 +1,6 @@
-/* Second and last round trip of a batch: changes, refusals, outcomes with their ids, and positions, then COMMIT. Nothing here depends
- * on an answer of the same trip: what the UPDATE misses, its own statement stores (pg/compose.c), and repeats of an id
- * look at what is stored for the first. */
+/* Second and last round trip of a batch: changes, refusals, outcomes with their ids, and positions, then COMMIT. Nothing
+ * here depends on an answer of the same trip: what the UPDATE misses, its own statement stores (pg/compose.c), and repeats
+ * of an id look at what is stored for the first. */
 #include "store.h"
 
 #include "byunique/clock.h"
@@ -252,7 +252,7 @@ static bool collect_entries(const struct span *span, const struct reach *reach, 
 		buf_add(entries, &hash, sizeof(hash));
 		before = messages[i].offset;
 		*last = i;
-		if (is_planned(&messages[i]))
+		if (message_is_planned(&messages[i]))
 			add_id(&messages[i], messages[*first].offset, ids);
 	}
 	return before >= 0;

@@ -127,7 +127,7 @@ static uint32_t sorted_items(const struct span *span, struct item **out)
 
 	for (uint32_t i = span->begin; i < span->end; i++) {
 		const struct message *message = &span->batch->messages[i];
-		if (is_open(message) && message->same_as == NO_MESSAGE)
+		if (message_is_planned(message))
 			items[count++] = (struct item){prefix_of(message->command.customer_id), message};
 	}
 	qsort(items, count, sizeof(*items), compare_items);

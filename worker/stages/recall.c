@@ -77,7 +77,6 @@ struct reach *span_reaches(const struct span *span, uint32_t *count)
 		if (last == *count)
 			reaches[(*count)++] = (struct reach){.partition = partition, .first = i};
 		reaches[last].last = i;
-		reaches[last].count++;
 	}
 	return reaches;
 }

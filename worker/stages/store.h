@@ -26,12 +26,6 @@ struct store {
 	uint32_t array_count;
 };
 
-/* Is this message's command going to be carried out? Its id then takes effect, unless its record is not found. */
-static inline bool is_planned(const struct message *message)
-{
-	return message->state == MESSAGE_NEW && message->answer.code == OUTCOME_NONE && message->same_as == NO_MESSAGE;
-}
-
 /* The i-th parameter buffer, which stays where it is until a larger i is asked for. */
 struct buf *store_array(struct store *store, uint32_t i);
 
@@ -39,7 +33,6 @@ struct buf *store_array(struct store *store, uint32_t i);
 struct reach {
 	struct partition *partition;
 	uint32_t first, last; /* messages of the span: the partition's first and last */
-	uint32_t count;
 };
 struct reach *span_reaches(const struct span *span, uint32_t *count); /* in the batch's arena */
 
