@@ -7,11 +7,18 @@ CC         ?= cc
 VERSION    := 0.1.0
 DATADIR    := $(PREFIX)/share/byunique
 
-# SANITIZE=1 builds everything, tests included, under ASan and UBSan into its own folder.
+# SANITIZE=1 builds everything, tests included, under ASan and UBSan into its own folder, with failpoints.
 SANITIZE   ?=
+# FAILPOINTS=1 builds a program that crashes, waits or fails where a test tells it to (include/byunique/failpoint.h).
+FAILPOINTS ?=
 ifneq ($(SANITIZE),)
 override BUILD := $(BUILD)/sanitize
+CPPFLAGS   += -DBYUNIQUE_FAILPOINTS
 SAN_FLAGS  := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPTIMIZE   ?= -O1
+else ifneq ($(FAILPOINTS),)
+override BUILD := $(BUILD)/failpoints
+CPPFLAGS   += -DBYUNIQUE_FAILPOINTS
 OPTIMIZE   ?= -O1
 else
 OPTIMIZE   ?= -O2 -D_FORTIFY_SOURCE=2
@@ -97,7 +104,8 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(OBJECTS)
 
 #: make test-it      the tests against real servers (TESTS=… picks some, as pytest takes it)
 test-it: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
-	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python -m pytest -q $(or $(TESTS),tests/lib tests/it)
+	$(if $(SANITIZE),,@$(MAKE) --no-print-directory FAILPOINTS=1 $(BUILD)/failpoints/byunique)
+	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) BYUNIQUE_FAILPOINTS_BIN=$(abspath $(BUILD)/$(if $(SANITIZE),,failpoints/)byunique) $(VENV)/bin/python -m pytest -q $(or $(TESTS),tests/lib tests/it)
 
 $(VENV)/.done: tests/requirements.txt
 	@deploy/deps all
@@ -151,7 +159,8 @@ uninstall:
 #: make clean        remove what was built; build/venv and build/kafka stay
 #: make distclean    remove these too
 clean:
-	rm -rf $(BUILD)/worker $(BUILD)/tests $(BUILD)/unit $(BUILD)/bench $(BUILD)/byunique $(BUILD)/sanitize $(BUILD)/fuzz
+	rm -rf $(BUILD)/worker $(BUILD)/tests $(BUILD)/unit $(BUILD)/bench $(BUILD)/byunique $(BUILD)/sanitize \
+	       $(BUILD)/failpoints $(BUILD)/fuzz
 .PHONY: distclean
 distclean:
 	rm -rf build

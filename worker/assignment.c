@@ -3,6 +3,7 @@
  * group refuses offsets of the last owner's generation, and offsets in a transaction still open are waited for. */
 #include "pipeline.h"
 
+#include "byunique/failpoint.h"
 #include "byunique/id_index.h"
 #include "byunique/log.h"
 #include "byunique/start.h"
@@ -180,14 +181,15 @@ static bool decide_and_claim(struct pipeline *pipeline, const int32_t *numbers, 
 			     struct candidate *candidates, struct assignment *assignment, struct err *err)
 {
 	bool ok = read_positions(pipeline, numbers, count, arena, candidates, err) &&
-		  peek_at_last(pipeline->config, count, arena, candidates, err);
+		  peek_at_last(pipeline->config, count, arena, candidates, err) &&
+		  FAILPOINT_PASS(assign_positions_read, err);
 
 	for (uint32_t i = 0; ok && i < count; i++) {
 		decide(pipeline, &candidates[i]);
 		if (!candidates[i].refused)
 			add_partition(assignment, &candidates[i]);
 	}
-	ok = ok && assignment->count > 0 && claim(pipeline, assignment, arena, err);
+	ok = ok && assignment->count > 0 && claim(pipeline, assignment, arena, err) && FAILPOINT_PASS(assign_claimed, err);
 	if (!ok)
 		pg_rollback(pipeline->pg);
 	return ok;
@@ -210,7 +212,8 @@ static bool start(struct pipeline *pipeline, const int32_t *numbers, uint32_t co
 {
 	struct candidate *candidates = arena_zarray(arena, struct candidate, count);
 
-	if (!read_log_facts(pipeline, numbers, count, arena, candidates, err) || !database_take(pipeline, err))
+	if (!read_log_facts(pipeline, numbers, count, arena, candidates, err) || !FAILPOINT_PASS(assign_facts_read, err) ||
+	    !database_take(pipeline, err))
 		return false;
 	err->verdict = VERDICT_NONE;
 	bool ok = decide_and_claim(pipeline, numbers, count, arena, candidates, assignment, err);
@@ -223,6 +226,7 @@ static bool start(struct pipeline *pipeline, const int32_t *numbers, uint32_t co
 		return false;
 	assignment->group = consumer_group(pipeline->consumer);
 	log_start(pipeline, assignment);
+	FAILPOINT_REACH(assign_started);
 	return true;
 }
 

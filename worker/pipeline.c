@@ -10,6 +10,7 @@
 
 #include "byunique/cli.h"
 #include "byunique/clock.h"
+#include "byunique/failpoint.h"
 #include "byunique/log.h"
 #include "byunique/signals.h"
 
@@ -135,7 +136,7 @@ static bool publish(struct pipeline *pipeline, struct batch *batches)
 		answer_batch(batch, pipeline->config->commands_topic, pipeline->writing, pipeline->most_bytes);
 	lift_bound(pipeline);
 	pipeline->publishing = true;
-	bool ok = commit_batches(pipeline->producer, batches, &err);
+	bool ok = FAILPOINT_PASS(publish_answered, &err) && commit_batches(pipeline->producer, batches, &err);
 	pipeline->publishing = false;
 	return ok || pipeline_fail(pipeline, &err);
 }
@@ -276,10 +277,10 @@ static bool fetch_one(struct pipeline *pipeline, struct batch **batch, struct er
 	bool ok = fill(pipeline, *batch, err);
 	if (drop_if_retired(pipeline, *batch) || (*batch)->count == 0)
 		return ok;
-	if (!ok)
+	if (!ok || !FAILPOINT_PASS(fetch_filled, err))
 		return false;
 	prepare(pipeline, *batch);
-	return hand_on(pipeline, batch, err);
+	return FAILPOINT_PASS(fetch_prepared, err) && hand_on(pipeline, batch, err);
 }
 
 static bool fetch_until_stopped(struct pipeline *pipeline, struct err *err)

@@ -74,7 +74,11 @@ enum {
 	STORED_BATCHES = 2,
 	BATCHES = 2 + DECODED_BATCHES + 2 * STORED_BATCHES, /* one being filled, one being stored, a set being published */
 	WAIT_MS = 100,	   /* for anything; so often the signals are looked at */
+#ifdef BYUNIQUE_FAILPOINTS
+	STUCK_MS = 15000, /* so that a test can wait for it */
+#else
 	STUCK_MS = 180000, /* a Kafka transaction that takes longer is given up, and the process with it */
+#endif
 };
 
 /* Fetch, store, publish until told to stop, or until the session can't go on: false with *err. */

@@ -7,6 +7,7 @@
 #include "pipeline.h"
 
 #include "byunique/clock.h"
+#include "byunique/failpoint.h"
 #include "byunique/log.h"
 
 #include <inttypes.h>
@@ -61,13 +62,16 @@ void rebalance_retire(struct pipeline *pipeline, bool lost)
 
 	if (assignment == NULL)
 		return;
+	FAILPOINT_REACH(revoke_begun);
 	drain(pipeline, lost);
+	FAILPOINT_REACH(revoke_drained);
 	pthread_mutex_lock(&pipeline->pg_turn);
 	if (!assignment->lost)
 		store_published(pipeline);
 	pipeline->assignment = NULL;
 	pthread_mutex_unlock(&pipeline->pg_turn);
 	pipeline->retired = assignment;
+	FAILPOINT_REACH(revoke_done);
 }
 
 void rebalance_assigned(void *context, const int32_t *partitions, uint32_t count)
@@ -83,6 +87,7 @@ void rebalance_assigned(void *context, const int32_t *partitions, uint32_t count
 	pipeline->start_attempts = 0;
 	pipeline->start_at_ms = 0;
 	log_event(LOG_INFO, "partitions_assigned", "count=%" PRIu32, count);
+	FAILPOINT_REACH(assign_given);
 }
 
 void rebalance_revoked(void *context, bool lost)

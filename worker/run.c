@@ -7,6 +7,7 @@
 
 #include "byunique/cli.h"
 #include "byunique/clock.h"
+#include "byunique/failpoint.h"
 #include "byunique/log.h"
 #include "byunique/pipeline.h"
 #include "byunique/signals.h"
@@ -21,7 +22,8 @@ static bool take_slot(struct pipeline *pipeline, struct err *err)
 	if (!database_take(pipeline, err))
 		return false;
 	slot_release(&pipeline->slot);
-	bool ok = slot_take(pipeline->pg, config_kafka(pipeline->config, "group.id"), &pipeline->slot, err);
+	bool ok = slot_take(pipeline->pg, config_kafka(pipeline->config, "group.id"), &pipeline->slot, err) &&
+		  FAILPOINT_PASS(start_slot_taken, err);
 	database_give(pipeline);
 	return ok;
 }
@@ -32,18 +34,22 @@ static bool open_clients(struct pipeline *pipeline, struct err *err)
 	struct rebalance_listener listener = {rebalance_assigned, rebalance_revoked, pipeline};
 
 	return producer_open(&pipeline->producer, pipeline->config, pipeline->slot.transactional_id, err) &&
-	       consumer_open(&pipeline->consumer, pipeline->config, listener, err);
+	       FAILPOINT_PASS(start_producer_ready, err) &&
+	       consumer_open(&pipeline->consumer, pipeline->config, listener, err) && FAILPOINT_PASS(start_subscribed, err);
 }
 
 /* consumer_close() leaves the group, with a last on_revoked(). */
 static void close_clients(struct pipeline *pipeline)
 {
+	FAILPOINT_REACH(stop_leaving);
 	consumer_close(pipeline->consumer);
+	FAILPOINT_REACH(stop_left);
 	pipeline->consumer = NULL;
 	assignment_free(pipeline->retired);
 	pipeline->retired = NULL;
 	pipeline->is_given = false;
 	producer_close(pipeline->producer);
+	FAILPOINT_REACH(stop_closed);
 	pipeline->producer = NULL;
 }
 
@@ -112,7 +118,7 @@ static bool connect_database(struct pipeline *pipeline, struct err *err)
 	bool ok = pg_open(&pipeline->pg, config->postgres, config->postgres_schema, "byunique", err);
 
 	ok = ok && pg_worker_session(pipeline->pg, err) && pg_check_version(pipeline->pg, err) &&
-	     pg_load_catalogue(pipeline->pg, &pipeline->catalogue, err);
+	     pg_load_catalogue(pipeline->pg, &pipeline->catalogue, err) && FAILPOINT_PASS(start_connected, err);
 	if (!ok) {
 		pg_close(pipeline->pg);
 		pipeline->pg = NULL;

@@ -6,6 +6,7 @@
 #include "pipeline.h"
 
 #include "byunique/clock.h"
+#include "byunique/failpoint.h"
 #include "byunique/id_index.h"
 #include "byunique/log.h"
 #include "byunique/signals.h"
@@ -73,8 +74,8 @@ static bool store_span(struct pipeline *pipeline, struct span *span, struct err 
 	bool behind;
 
 	for (;;) {
-		if (!store_learn_ids(pipeline->store, span, err) ||
-		    !recall_span(pipeline->store, span, &version, &behind, err))
+		if (!store_learn_ids(pipeline->store, span, err) || !FAILPOINT_PASS(store_ids_learnt, err) ||
+		    !recall_span(pipeline->store, span, &version, &behind, err) || !FAILPOINT_PASS(store_recalled, err))
 			return false;
 		if (behind)
 			pg_rollback(pipeline->pg);
@@ -84,7 +85,7 @@ static bool store_span(struct pipeline *pipeline, struct span *span, struct err 
 			return false;
 	}
 	plan_span(span, &plan);
-	return apply_span(pipeline->store, span, &plan, err);
+	return FAILPOINT_PASS(store_planned, err) && apply_span(pipeline->store, span, &plan, err);
 }
 
 /* --- reactions ------------------------------------------------------------------------------------------------------------- */
@@ -292,8 +293,11 @@ void store_housekeeping(struct pipeline *pipeline, bool idle, int64_t *last_ms)
 	pthread_mutex_lock(&pipeline->pg_turn);
 	if (pipeline->assignment != NULL && pg_alive(pipeline->pg)) {
 		store_published(pipeline);
+		FAILPOINT_REACH(housekeeping_published);
 		if (due && pg_alive(pipeline->pg) && !expire(pipeline, pipeline->assignment, &more, &err))
 			log_err(LOG_WARN, "housekeeping_failed", &err);
+		if (due)
+			FAILPOINT_REACH(housekeeping_expired);
 		if (more)
 			*last_ms = 0; /* again after the next batch */
 	}

@@ -9,6 +9,8 @@ from lib import processes
 from lib.servers import ROOT
 
 PROGRAM = os.environ.get("BYUNIQUE_BIN") or str(ROOT / "build" / "byunique")
+# The build that crashes, waits or fails where it is told to.
+WITH_FAILPOINTS = os.environ.get("BYUNIQUE_FAILPOINTS_BIN") or str(ROOT / "build" / "failpoints" / "byunique")
 
 
 def options(settings):
@@ -32,14 +34,18 @@ def must(settings, *command):
 class Worker:
     """One `byunique run`. Its standard error goes to a file, which is shown when a test fails."""
 
-    def __init__(self, settings, log_path):
+    def __init__(self, settings, log_path, failpoints=None):
         self.log_path = log_path
         self.settings = settings
+        self.failpoints = failpoints
         self.process = None
 
     def start(self):
-        self.process = processes.start([PROGRAM] + options(self.settings) + ["run"], self.log_path, cwd="/",
-                                       env=processes.environment())
+        program, environment = PROGRAM, processes.environment()
+        if self.failpoints is not None:
+            program, environment["BYUNIQUE_TEST_FAILPOINTS"] = WITH_FAILPOINTS, self.failpoints
+        self.process = processes.start([program] + options(self.settings) + ["run"], self.log_path, cwd="/",
+                                       env=environment)
         return self
 
     @property

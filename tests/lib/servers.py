@@ -156,6 +156,7 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
 # A transaction whose worker is gone for good is aborted soon after its time-out, not up to ten seconds later.
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 """

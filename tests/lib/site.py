@@ -72,10 +72,10 @@ class Site:
         if files:
             byunique.must(self.settings, "schema", "apply", *files)
 
-    def worker(self, **settings):
-        """Start a worker; keys with dots come as {"a.b": …} in settings."""
-        log = self.folder / ("worker-%d.log" % (len(self.workers) + 1))
-        worker = byunique.Worker(dict(self.settings, **settings), log)
+    def worker(self, failpoints=None, **settings):
+        """Start a worker; keys with dots come as {"a.b": …} in settings. failpoints: include/byunique/failpoint.h."""
+        log = self.folder / ("%s-worker-%d.log" % (self.schema, len(self.workers) + 1))
+        worker = byunique.Worker(dict(self.settings, **settings), log, failpoints)
         self.workers.append(worker)
         return worker.start()
 

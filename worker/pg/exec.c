@@ -6,6 +6,7 @@
 #include "internal.h"
 
 #include "byunique/clock.h"
+#include "byunique/failpoint.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -196,10 +197,15 @@ static bool is_failure(const PGresult *result)
 	return status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK;
 }
 
+static bool is_commit(const struct pg_statement *statement)
+{
+	return strncmp(statement->sql, "COMMIT", 6) == 0;
+}
+
 /* COMMIT of a failed transaction succeeds, and says ROLLBACK. */
 static bool is_silent_rollback(const struct pg_statement *statement, const PGresult *result)
 {
-	return strncmp(statement->sql, "COMMIT", 6) == 0 && strcmp(PQcmdStatus((PGresult *)(uintptr_t)result), "COMMIT") != 0;
+	return is_commit(statement) && strcmp(PQcmdStatus((PGresult *)(uintptr_t)result), "COMMIT") != 0;
 }
 
 /* One result: hand it out, or keep the first failure. */
@@ -230,6 +236,7 @@ static bool collect(struct pg *pg, struct pg_rows **results, int *given, bool *f
 {
 	int64_t deadline_ms = deadline_of(pg);
 
+	FAILPOINT_REACH(trip_sent);
 	for (int index = 0; index <= pg->queued;) {
 		if (!wait_for_result(pg, deadline_ms, err))
 			return false;
@@ -267,6 +274,8 @@ bool pg_pipeline_run(struct pg *pg, struct pg_rows **results, struct err *err)
 		return connection_lost(pg, err);
 	}
 	bool ok = collect(pg, results, &given, &failed, err);
+	if (ok && !failed && is_commit(pg->queued_statement[pg->queued - 1]))
+		ok = FAILPOINT_PASS(commit_answered, err);
 	leave_pipeline(pg);
 	if (ok && !failed) {
 		release_stale(pg);

@@ -4,6 +4,7 @@
 #include "store.h"
 
 #include "byunique/clock.h"
+#include "byunique/failpoint.h"
 #include "byunique/id_index.h"
 #include "pg/compose.h"
 #include "pg/outcomes.h"
@@ -433,6 +434,7 @@ bool apply_span(struct store *store, const struct span *span, const struct plan 
 	settle(span, processed_at_ms);
 	for (uint32_t i = 0; i < count; i++)
 		remember_ids(span, &reaches[i]);
+	FAILPOINT_REACH(store_settled);
 	for (int i = 0; i < PG_PIPELINE_MAX && answers[i] != NULL; i++)
 		pg_rows_free(answers[i]);
 	return true;

@@ -1,6 +1,7 @@
 /* One Kafka transaction for all batches that are ready: registering its partitions with the coordinator costs most of it,
  * so it is shared under load. It begins only here, after PostgreSQL has committed: a transaction that waits for
  * PostgreSQL could outlive transaction.timeout.ms. */
+#include "byunique/failpoint.h"
 #include "byunique/stages.h"
 
 #include <stdlib.h>
@@ -12,6 +13,8 @@ static bool send_batch(struct producer *producer, const struct batch *batch, str
 		if (!producer_result(producer, message, message->result, err))
 			return false;
 		if (outcome_is_dead_letter(message->answer.code) && !producer_dead_letter(producer, message, err))
+			return false;
+		if (i == batch->count / 2 && !FAILPOINT_PASS(publish_half_sent, err))
 			return false;
 	}
 	return true;
@@ -48,13 +51,16 @@ bool commit_batches(struct producer *producer, struct batch *batches, struct err
 	const struct assignment *assignment = batches->assignment;
 	struct next_offset *offsets = xcalloc(assignment->count, sizeof(*offsets));
 	uint32_t count = collect_offsets(batches, offsets);
-	bool ok = producer_begin(producer, err);
+	bool ok = producer_begin(producer, err) && FAILPOINT_PASS(publish_begun, err);
 
 	for (const struct batch *batch = batches; ok && batch != NULL; batch = batch->next)
 		ok = send_batch(producer, batch, err);
-	ok = ok && producer_offsets(producer, assignment, offsets, count, err) && producer_commit(producer, err);
+	ok = ok && FAILPOINT_PASS(publish_sent, err) && producer_offsets(producer, assignment, offsets, count, err) &&
+	     FAILPOINT_PASS(publish_offsets_sent, err) && producer_commit(producer, err) &&
+	     FAILPOINT_PASS(publish_committed, err);
 	if (ok)
 		mark_published(assignment, offsets, count);
+	FAILPOINT_REACH(publish_marked);
 	free(offsets);
 	return ok;
 }

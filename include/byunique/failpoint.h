@@ -1,0 +1,38 @@
+/* Failures on demand, for tests: at a named place (failpoint.def) the process crashes, waits, or gets an error. Only in
+ * builds made with `make FAILPOINTS=1`; in others nothing of it is left.
+ *
+ * BYUNIQUE_TEST_FAILPOINTS = name=action[@N], ...
+ *   crash      the process kills itself, as if the machine had lost power
+ *   wait:MS    so many milliseconds
+ *   fail       the error that the table gives
+ *   @N         at the N-th time only (default 1); @N+: from then on
+ * A list that can't be read ends the process. What is struck is logged as the event `failpoint`. */
+#ifndef BYUNIQUE_FAILPOINT_H
+#define BYUNIQUE_FAILPOINT_H
+
+#include "byunique/err.h"
+
+#ifdef BYUNIQUE_FAILPOINTS
+
+enum failpoint {
+#define FAILPOINT(name, verdict, text) AT_##name,
+#include "byunique/failpoint.def"
+#undef FAILPOINT
+	FAILPOINT_COUNT
+};
+
+/* False with *err when a failure was asked for. Any thread. */
+bool failpoint_pass(enum failpoint failpoint, struct err *err) BYU_MUST_CHECK;
+/* For places that can't fail. */
+void failpoint_reach(enum failpoint failpoint);
+
+#define FAILPOINT_PASS(name, err) failpoint_pass(AT_##name, err)
+#define FAILPOINT_REACH(name) failpoint_reach(AT_##name)
+
+#else
+
+#define FAILPOINT_PASS(name, err) ((void)(err), true)
+#define FAILPOINT_REACH(name) ((void)0)
+
+#endif
+#endif
