@@ -120,6 +120,8 @@ static bool connect_database(struct pipeline *pipeline, struct err *err)
 	ok = ok && pg_worker_session(pipeline->pg, err) && pg_check_version(pipeline->pg, err) &&
 	     pg_load_catalogue(pipeline->pg, &pipeline->catalogue, err) && FAILPOINT_PASS(start_connected, err);
 	if (!ok) {
+		catalogue_drop(pipeline->catalogue);
+		pipeline->catalogue = NULL;
 		pg_close(pipeline->pg);
 		pipeline->pg = NULL;
 	}
