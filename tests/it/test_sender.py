@@ -16,13 +16,16 @@ def csv(site):
     return write
 
 
-def test_too_large_for_the_topic(site, csv):
+@pytest.mark.parametrize("reports_only_errors", ["false", "true"])
+def test_too_large_for_the_topic(site, csv, reports_only_errors):
+    """Acknowledgements are counted, whatever the configuration says about reports."""
     site.init(schemas.PHONE)
     site.admin.delete_topic(site.commands)
     limited = NewTopic(site.commands, 4, 1, config={"max.message.bytes": "300"})
     site.admin.client.create_topics([limited])[site.commands].result(30)
     processes.wait_for(lambda: site.commands in site.admin.client.list_topics(timeout=20).topics, "the topic")
-    done = byunique.run(site.settings, "submit", csv("short", "x" * 250, "short"), "--extension", "Phone")
+    settings = dict(site.settings, **{"kafka.delivery.report.only.error": reports_only_errors})
+    done = byunique.run(settings, "submit", csv("short", "x" * 250, "short"), "--extension", "Phone")
     assert done.returncode == 1
     assert "Kafka did not take all messages" in done.stderr
     assert "1 failed, 2 were acknowledged" in done.stderr

@@ -34,6 +34,7 @@ static rd_kafka_conf_t *sender_conf(const struct config *config, struct err *err
 	if (conf == NULL)
 		return NULL;
 	kafka_conf_set(conf, "enable.idempotence", "true"); /* implies acks=all */
+	kafka_conf_set(conf, "delivery.report.only.error", "false"); /* acknowledgements are counted */
 	if (config_kafka(config, "partitioner") == NULL)
 		kafka_conf_set(conf, "partitioner", "murmur2_random");
 	if (config_kafka(config, "message.max.bytes") == NULL)

@@ -54,7 +54,10 @@ bool position_read(struct pg *pg, const char *topic, const int32_t *partitions, 
 	pg_pipeline_add(pg, &begin, NULL, 0);
 	pg_pipeline_add(pg, &select, params, 2);
 	buf_release(&numbers);
-	if (!pg_pipeline_run(pg, answers, err))
+	bool ok = pg_pipeline_run(pg, answers, err);
+	pg_statement_release(pg, &begin);
+	pg_statement_release(pg, &select);
+	if (!ok)
 		return false;
 	for (uint32_t i = 0; i < count; i++) {
 		positions[i] = (struct position){.partition = partitions[i]};
@@ -64,8 +67,6 @@ bool position_read(struct pg *pg, const char *topic, const int32_t *partitions, 
 	}
 	pg_rows_free(answers[0]);
 	pg_rows_free(answers[1]);
-	pg_statement_release(pg, &begin);
-	pg_statement_release(pg, &select);
 	return true;
 }
 
@@ -87,7 +88,10 @@ bool position_claim(struct pg *pg, const char *topic, const int32_t *partitions,
 	pg_pipeline_add(pg, &commit, NULL, 0);
 	buf_release(&numbers);
 	buf_release(&offsets);
-	if (!pg_pipeline_run(pg, answers, err))
+	bool ok = pg_pipeline_run(pg, answers, err);
+	pg_statement_release(pg, &claim);
+	pg_statement_release(pg, &commit);
+	if (!ok)
 		return false;
 	for (int row = 0; row < pg_rows_count(answers[0]); row++)
 		for (uint32_t i = 0; i < count; i++)
@@ -95,8 +99,6 @@ bool position_claim(struct pg *pg, const char *topic, const int32_t *partitions,
 				ids[i] = (int32_t)pg_rows_int(answers[0], row, 1);
 	pg_rows_free(answers[0]);
 	pg_rows_free(answers[1]);
-	pg_statement_release(pg, &claim);
-	pg_statement_release(pg, &commit);
 	return true;
 }
 
