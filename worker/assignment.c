@@ -128,11 +128,13 @@ static void decide(const struct pipeline *pipeline, struct candidate *candidate)
 			  position->partition, log_quotes(err.what), log_quotes(err.detail), log_quotes(err.hint));
 		return;
 	}
-	if (candidate->start.warning != NULL)
+	if (candidate->start.warning != NULL) {
+		metric_add(&pipeline->metrics->behind[0], strcmp(candidate->start.warning, "database_behind_group") == 0);
 		log_event(LOG_WARN, candidate->start.warning, "topic=%s partition=%" PRId32 " reason=%s position=%" PRId64
 							      " committed=%" PRId64 " start=%" PRId64,
 			  topic, position->partition, log_quotes(candidate->start.reason),
 			  position->known ? position->next_offset : -1, facts.committed, candidate->start.offset);
+	}
 }
 
 static void add_partition(struct assignment *assignment, const struct candidate *candidate)

@@ -128,6 +128,7 @@ static void lift_bound(struct pipeline *pipeline)
 
 static bool publish(struct pipeline *pipeline, struct batch *batches)
 {
+	int64_t at_us = clock_mono_us();
 	struct err err;
 
 	if (batches->assignment->lost)
@@ -135,9 +136,13 @@ static bool publish(struct pipeline *pipeline, struct batch *batches)
 	for (struct batch *batch = batches; batch != NULL; batch = batch->next)
 		answer_batch(batch, pipeline->config->commands_topic, pipeline->writing, pipeline->most_bytes);
 	lift_bound(pipeline);
+	metrics_stage(pipeline->metrics, STAGE_ANSWER, &at_us);
 	pipeline->publishing = true;
 	bool ok = FAILPOINT_PASS(publish_answered, &err) && commit_batches(pipeline->producer, batches, &err);
 	pipeline->publishing = false;
+	metrics_stage(pipeline->metrics, STAGE_COMMIT, &at_us);
+	if (ok)
+		observe_published(pipeline, batches);
 	return ok || pipeline_fail(pipeline, &err);
 }
 
@@ -171,6 +176,8 @@ static void watch(struct pipeline *pipeline)
 	pipeline->publishing_ms = pipeline->publishing ? pipeline->publishing_ms + (step_ms < STEP_MS ? step_ms : STEP_MS) : 0;
 	if (pipeline->publishing_ms > STUCK_MS)
 		pipeline_stuck("a Kafka transaction does not end");
+	observe_beat(pipeline);
+	observe_partitions(pipeline);
 }
 
 static bool is_wanted(void *context)
@@ -205,14 +212,19 @@ static bool fill(struct pipeline *pipeline, struct batch *batch, struct err *err
 				      .wanted = is_wanted,
 				      .context = pipeline};
 
+	int64_t at_us = clock_mono_us();
 	batch->assignment = pipeline->assignment;
-	return fetch_batch(pipeline->consumer, batch->assignment ? batch->assignment : &none, &limits, batch, err);
+	bool ok = fetch_batch(pipeline->consumer, batch->assignment ? batch->assignment : &none, &limits, batch, err);
+	if (batch->count > 0)
+		metrics_stage(pipeline->metrics, STAGE_FETCH, &at_us);
+	return ok;
 }
 
 /* A batch that is not decoded when the worker is told to stop is not handed on. */
 static void prepare(struct pipeline *pipeline, struct batch *batch)
 {
 	struct catalogue *catalogue = pipeline_catalogue(pipeline);
+	int64_t at_us = clock_mono_us();
 	struct err err;
 
 	while (!decode_batch(batch, pipeline->reading, &err) && !signals_stop_requested()) {
@@ -220,6 +232,7 @@ static void prepare(struct pipeline *pipeline, struct batch *batch)
 		clock_sleep_ms(WAIT_MS);
 	}
 	validate_batch(batch, catalogue);
+	metrics_stage(pipeline->metrics, STAGE_DECODE, &at_us);
 	catalogue_drop(catalogue);
 }
 

@@ -3,11 +3,13 @@
  *   pipeline.c    the three threads: the path as the list of its stages
  *   rebalance.c   partitions given and taken away
  *   assignment.c  where partitions start
- *   storing.c     a batch into PostgreSQL, whatever gets in the way */
+ *   storing.c     a batch into PostgreSQL, whatever gets in the way
+ *   observe.c     what is counted of it */
 #ifndef BYUNIQUE_WORKER_PIPELINE_H
 #define BYUNIQUE_WORKER_PIPELINE_H
 
 #include "byunique/config.h"
+#include "byunique/metrics.h"
 #include "byunique/position.h"
 #include "byunique/queue.h"
 #include "byunique/stages.h"
@@ -16,6 +18,7 @@
 
 struct pipeline {
 	const struct config *config;
+	struct metrics *metrics; /* any thread */
 
 	/* PostgreSQL. The storing thread has it nearly all the time; the fetching thread at assignment, when the path is empty.
 	 * database_take() and database_give() say whose turn it is. */
@@ -43,6 +46,7 @@ struct pipeline {
 	unsigned start_attempts;
 	int64_t start_at_ms; /* when to try to start them (again) */
 	int64_t watched_at_ms, publishing_ms; /* the watchdog's */
+	int64_t observed_at_ms, asked_at_ms;  /* when the partitions' figures were last taken; from Kafka itself */
 
 	/* Publishing thread */
 	struct producer *producer;
@@ -115,6 +119,19 @@ bool store_batch(struct pipeline *pipeline, struct batch *batch) BYU_MUST_CHECK;
 void store_housekeeping(struct pipeline *pipeline, bool idle, int64_t *last_ms);
 /* With the database taken: position rows catch up now. */
 void store_published(struct pipeline *pipeline);
+
+/* observe.c: metrics. The path goes on; every thread that is in good order says so. */
+void observe_beat(struct pipeline *pipeline);
+/* Partitions are given (any number), being processed, or gone. */
+void observe_given(struct pipeline *pipeline, uint32_t count);
+void observe_started(struct pipeline *pipeline);
+void observe_revoked(struct pipeline *pipeline, bool lost);
+/* Position and lag of each partition; does nothing until a second has passed. Fetching thread. */
+void observe_partitions(struct pipeline *pipeline);
+/* A span failed, and the storing thread is about to react. */
+void observe_trouble(struct pipeline *pipeline, const struct err *err);
+/* The results of these batches are published. */
+void observe_published(struct pipeline *pipeline, const struct batch *batches);
 
 /* assignment.c: decide where each partition starts, claim them, begin to fetch. Refused ones are logged and left out; when
  * none is left VERDICT_REFUSE. */

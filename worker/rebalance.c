@@ -25,6 +25,7 @@ static bool wait_landed(struct pipeline *pipeline, int64_t timeout_ms)
 		pthread_mutex_unlock(&pipeline->flight_turn);
 		if (landed || clock_mono_ms() >= until_ms)
 			return landed;
+		observe_beat(pipeline);
 		clock_sleep_ms(LOOK_MS);
 	}
 }
@@ -86,6 +87,7 @@ void rebalance_assigned(void *context, const int32_t *partitions, uint32_t count
 	pipeline->is_given = count > 0;
 	pipeline->start_attempts = 0;
 	pipeline->start_at_ms = 0;
+	observe_given(pipeline, count);
 	log_event(LOG_INFO, "partitions_assigned", "count=%" PRIu32, count);
 	FAILPOINT_REACH(assign_given);
 }
@@ -96,6 +98,7 @@ void rebalance_revoked(void *context, bool lost)
 
 	log_event(lost ? LOG_WARN : LOG_INFO, "partitions_revoked", "lost=%s", lost ? "true" : "false");
 	pipeline->is_given = false;
+	observe_revoked(pipeline, lost);
 	rebalance_retire(pipeline, lost);
 }
 
@@ -109,6 +112,7 @@ bool rebalance_start_given(struct pipeline *pipeline, struct err *err)
 	if (assignment_start(pipeline, pipeline->given, pipeline->given_count, &assignment, err)) {
 		set_assignment(pipeline, assignment);
 		pipeline->is_given = false;
+		observe_started(pipeline);
 		return true;
 	}
 	if (!verdict_is_passing(err->verdict))

@@ -45,6 +45,7 @@ static void close_clients(struct pipeline *pipeline)
 	consumer_close(pipeline->consumer);
 	FAILPOINT_REACH(stop_left);
 	pipeline->consumer = NULL;
+	metric_set(&pipeline->metrics->group_member, 0);
 	assignment_free(pipeline->retired);
 	pipeline->retired = NULL;
 	pipeline->is_given = false;
@@ -75,6 +76,7 @@ static bool run_session(struct pipeline *pipeline, struct err *err)
 	bool ok = take_slot(pipeline, err) && open_clients(pipeline, err);
 	if (ok) {
 		producer_bound(pipeline->producer, pipeline->most_bytes);
+		metric_add(&pipeline->metrics->sessions[0], 1);
 		log_event(LOG_INFO, "session_started", "transactional_id=%s", log_quotes(pipeline->slot.transactional_id));
 		ok = pipeline_run_threads(pipeline, err);
 	}
@@ -86,10 +88,12 @@ static bool run_session(struct pipeline *pipeline, struct err *err)
 
 /* --- from start to end --------------------------------------------------------------------------------------------------------------- */
 
-static void wait_unless_stopped(int64_t pause_ms)
+static void wait_unless_stopped(struct pipeline *pipeline, int64_t pause_ms)
 {
-	for (; pause_ms > 0 && !signals_stop_requested(); pause_ms -= WAIT_MS)
+	for (; pause_ms > 0 && !signals_stop_requested(); pause_ms -= WAIT_MS) {
+		observe_beat(pipeline);
 		clock_sleep_ms(pause_ms < WAIT_MS ? pause_ms : WAIT_MS);
+	}
 }
 
 /* Again and again until it works, fails for good, or the worker is told to stop. A try that lasted counts as a success. */
@@ -107,7 +111,7 @@ static bool persist(struct pipeline *pipeline, bool (*try)(struct pipeline *, st
 		log_err(LOG_WARN, event, err);
 		if (clock_mono_ms() - begun_ms > LASTED_MS)
 			attempt = 0;
-		wait_unless_stopped(clock_backoff_ms(attempt, BASE_MS, CAP_MS));
+		wait_unless_stopped(pipeline, clock_backoff_ms(attempt, BASE_MS, CAP_MS));
 	}
 	return true;
 }
@@ -125,6 +129,7 @@ static bool connect_database(struct pipeline *pipeline, struct err *err)
 		pg_close(pipeline->pg);
 		pipeline->pg = NULL;
 	}
+	metric_set(&pipeline->metrics->postgres_connected, ok);
 	return ok;
 }
 
@@ -136,11 +141,11 @@ static bool open_schemas(struct pipeline *pipeline, struct err *err)
 	return schemas_open(&pipeline->reading, dir, required, err) && schemas_open(&pipeline->writing, NULL, false, err);
 }
 
-static void set_up(struct pipeline *pipeline, const struct config *config)
+static void set_up(struct pipeline *pipeline, const struct config *config, struct metrics *metrics)
 {
 	enum { ROOM = 64 }; /* beyond a full batch, for what comes in spite of a pause */
 
-	*pipeline = (struct pipeline){.config = config, .most_bytes = SIZE_MAX};
+	*pipeline = (struct pipeline){.config = config, .metrics = metrics, .most_bytes = SIZE_MAX};
 	pthread_mutex_init(&pipeline->pg_turn, NULL);
 	pthread_mutex_init(&pipeline->catalogue_turn, NULL);
 	pthread_mutex_init(&pipeline->flight_turn, NULL);
@@ -193,9 +198,11 @@ static bool check_config(const struct config *config, struct err *err)
 int pipeline_run(const struct config *config)
 {
 	struct pipeline pipeline;
+	struct metrics metrics;
 	struct err err;
 
-	set_up(&pipeline, config);
+	metrics_init(&metrics);
+	set_up(&pipeline, config, &metrics);
 	log_event(LOG_INFO, "starting", "version=%s commands_topic=%s group=%s", VERSION,
 		  log_quotes(config->commands_topic), log_quotes(config_kafka(config, "group.id")));
 	bool ok = check_config(config, &err) && open_schemas(&pipeline, &err) && persist(&pipeline, connect_database, "postgres_away", &err);
@@ -208,5 +215,6 @@ int pipeline_run(const struct config *config)
 	else
 		log_event(LOG_INFO, "stopped", "reason=%s", "\"told to stop\"");
 	tear_down(&pipeline);
+	metrics_release(&metrics);
 	return ok ? EXIT_DONE : exit_code_of(&err);
 }

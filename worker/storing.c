@@ -31,7 +31,11 @@ static bool take_slot_again(struct pipeline *pipeline, struct err *err)
 
 static bool reconnect(struct pipeline *pipeline, struct err *err)
 {
-	return pg_reconnect(pipeline->pg, err) && take_slot_again(pipeline, err);
+	bool ok = pg_reconnect(pipeline->pg, err) && take_slot_again(pipeline, err);
+
+	metric_set(&pipeline->metrics->postgres_connected, ok);
+	metric_add(&pipeline->metrics->postgres_reconnects[0], ok);
+	return ok;
 }
 
 bool database_take(struct pipeline *pipeline, struct err *err)
@@ -69,7 +73,7 @@ static bool follow_catalogue(struct pipeline *pipeline, struct batch *batch, str
 
 static bool store_span(struct pipeline *pipeline, struct span *span, struct err *err)
 {
-	int64_t version;
+	int64_t version, at_us = clock_mono_us();
 	struct plan plan;
 	bool behind;
 
@@ -84,8 +88,11 @@ static bool store_span(struct pipeline *pipeline, struct span *span, struct err 
 		else if (!follow_catalogue(pipeline, span->batch, err))
 			return false;
 	}
+	metrics_stage(pipeline->metrics, STAGE_RECALL, &at_us);
 	plan_span(span, &plan);
-	return FAILPOINT_PASS(store_planned, err) && apply_span(pipeline->store, span, &plan, err);
+	bool ok = FAILPOINT_PASS(store_planned, err) && apply_span(pipeline->store, span, &plan, err);
+	metrics_stage(pipeline->metrics, STAGE_APPLY, &at_us);
+	return ok;
 }
 
 /* --- reactions ------------------------------------------------------------------------------------------------------------- */
@@ -166,6 +173,7 @@ static bool react(struct pipeline *pipeline, const struct span *span, struct eff
 	enum { RETRY_BASE_MS = 5, RETRY_CAP_MS = 2000, PAUSE_BASE_MS = 500, PAUSE_CAP_MS = 15000 };
 	bool single = span->end - span->begin == 1;
 
+	observe_trouble(pipeline, err);
 	switch (err->verdict) {
 	case VERDICT_HALVE:
 		if (!single) {
@@ -230,6 +238,8 @@ bool store_batch(struct pipeline *pipeline, struct batch *batch)
 {
 	pthread_mutex_lock(&pipeline->pg_turn);
 	bool ok = store_spans(pipeline, batch);
+	if (ok)
+		histogram_add(pipeline->metrics->batch_commands, batch->count, 1);
 	pthread_mutex_unlock(&pipeline->pg_turn);
 	return ok;
 }

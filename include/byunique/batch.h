@@ -21,7 +21,7 @@ struct partition {
 	int32_t id;		   /* of the position row; fixed at assignment */
 	int64_t start;		   /* first offset to fetch; fixed at assignment */
 	int64_t fetched_offset;	   /* next to be fetched; fetching thread */
-	int64_t next_offset;	   /* as last stored in PostgreSQL; storing thread */
+	_Atomic int64_t next_offset; /* as last stored in PostgreSQL; storing thread stores */
 	int64_t uncertain_offset;  /* what a COMMIT without answer may have stored, -1: none; storing thread */
 	struct id_index *ids;	   /* those that took effect; owned; storing thread */
 	int64_t ids_from;	   /* blocks from this offset on are not in the index yet; storing thread */
@@ -53,6 +53,7 @@ struct message {
 	struct slice key;   /* views raw; absent when null */
 	struct slice value; /* views raw; absent when null */
 	uint64_t hash;	    /* message_hash(key, value) */
+	int64_t timestamp_ms; /* of the message in Kafka; -1: none */
 
 	/* decode */
 	bool decoded; /* command is filled, whatever the outcome */

@@ -42,6 +42,11 @@ struct log_facts {
 	int64_t log_end;
 	int64_t committed; /* the group's offset, -1: none */
 };
+/* Where the logs end, of partitions[] that are being fetched. As the last fetch told, at no cost; or, when `ask`, which is
+ * for while fetching pauses, by asking the brokers, for at most ENDS_TIMEOUT_MS. -1: not known. */
+enum { ENDS_TIMEOUT_MS = 500 };
+void consumer_log_ends(struct consumer *consumer, const int32_t *partitions, uint32_t count, bool ask, int64_t *log_ends);
+bool consumer_is_paused(const struct consumer *consumer);
 bool consumer_facts(struct consumer *consumer, const int32_t *partitions, uint32_t count, struct log_facts *facts,
 		    struct err *err) BYU_MUST_CHECK;
 

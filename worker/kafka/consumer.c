@@ -124,11 +124,14 @@ void consumer_close(struct consumer *consumer)
 
 static void fill(struct message *message, rd_kafka_message_t *raw)
 {
+	rd_kafka_timestamp_type_t type;
+
 	message->raw = raw;
 	message->offset = raw->offset;
 	message->key = slice_of(raw->key, raw->key_len);
 	message->value = slice_of(raw->payload, raw->len);
 	message->hash = message_hash(message->key, message->value);
+	message->timestamp_ms = rd_kafka_message_timestamp(raw, &type);
 }
 
 /* An error event in place of a message; most pass by themselves. */
@@ -232,6 +235,41 @@ bool consumer_facts(struct consumer *consumer, const int32_t *partitions, uint32
 {
 	return read_committed(consumer, partitions, count, facts, err) &&
 	       read_watermarks(consumer, partitions, count, facts, err);
+}
+
+bool consumer_is_paused(const struct consumer *consumer)
+{
+	return consumer->paused;
+}
+
+/* A timestamp of -1 asks for the log's end; all partitions of a broker go in one request. */
+static void ask_log_ends(struct consumer *consumer, const int32_t *partitions, uint32_t count, int64_t *log_ends)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+
+	for (uint32_t i = 0; i < count; i++)
+		rd_kafka_topic_partition_list_add(list, consumer->topic, partitions[i])->offset = RD_KAFKA_OFFSET_END;
+	rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(consumer->client, list, ENDS_TIMEOUT_MS);
+	for (uint32_t i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < count; i++) {
+		const rd_kafka_topic_partition_t *got =
+			rd_kafka_topic_partition_list_find(list, consumer->topic, partitions[i]);
+		if (got->err == RD_KAFKA_RESP_ERR_NO_ERROR && got->offset >= 0)
+			log_ends[i] = got->offset;
+	}
+	rd_kafka_topic_partition_list_destroy(list);
+}
+
+void consumer_log_ends(struct consumer *consumer, const int32_t *partitions, uint32_t count, bool ask, int64_t *log_ends)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		int64_t start;
+		log_ends[i] = -1;
+		if (rd_kafka_get_watermark_offsets(consumer->client, consumer->topic, partitions[i], &start,
+						   &log_ends[i]) != RD_KAFKA_RESP_ERR_NO_ERROR || log_ends[i] < 0)
+			log_ends[i] = -1;
+	}
+	if (ask)
+		ask_log_ends(consumer, partitions, count, log_ends);
 }
 
 struct rd_kafka_consumer_group_metadata_s *consumer_group(struct consumer *consumer)

@@ -1,0 +1,130 @@
+/* What the worker says about itself in metrics. Here, so that the path keeps its one line for each; nothing in here has a say
+ * in what happens. */
+#include "pipeline.h"
+
+#include "byunique/clock.h"
+
+#include <stdlib.h>
+
+void observe_beat(struct pipeline *pipeline)
+{
+	metric_set(&pipeline->metrics->beat_ms, clock_mono_ms());
+}
+
+/* --- the group ------------------------------------------------------------------------------------------------------------ */
+
+void observe_given(struct pipeline *pipeline, uint32_t count)
+{
+	metric_add(&pipeline->metrics->rebalances[REBALANCE_ASSIGNED], 1);
+	metric_set(&pipeline->metrics->partitions_assigned, count);
+	metric_set(&pipeline->metrics->group_member, 1);
+}
+
+void observe_started(struct pipeline *pipeline)
+{
+	uint32_t started = pipeline->assignment->count;
+
+	metric_set(&pipeline->metrics->partitions_started, started);
+	metric_set(&pipeline->metrics->partitions_refused, (int64_t)pipeline->given_count - started);
+	pipeline->observed_at_ms = 0;
+	observe_partitions(pipeline);
+}
+
+void observe_revoked(struct pipeline *pipeline, bool lost)
+{
+	struct metrics *metrics = pipeline->metrics;
+
+	metric_add(&metrics->rebalances[lost ? REBALANCE_LOST : REBALANCE_REVOKED], 1);
+	metric_set(&metrics->group_member, 0);
+	metric_set(&metrics->partitions_assigned, 0);
+	metric_set(&metrics->partitions_started, 0);
+	metric_set(&metrics->partitions_refused, 0);
+	metrics_partitions(metrics, NULL, 0);
+}
+
+/* Cheap while messages are fetched. While they are not, what Kafka told is old, and the lag is what one wants to know. */
+static bool ask_kafka(struct pipeline *pipeline)
+{
+	enum { ASK_MS = 5000 };
+	int64_t now_ms = clock_mono_ms();
+
+	if (!consumer_is_paused(pipeline->consumer) || now_ms - pipeline->asked_at_ms < ASK_MS)
+		return false;
+	pipeline->asked_at_ms = now_ms;
+	return true;
+}
+
+void observe_partitions(struct pipeline *pipeline)
+{
+	enum { OBSERVE_MS = 1000 };
+	const struct assignment *assignment = pipeline->assignment;
+	int64_t now_ms = clock_mono_ms();
+
+	if (assignment == NULL || now_ms - pipeline->observed_at_ms < OBSERVE_MS)
+		return;
+	pipeline->observed_at_ms = now_ms;
+	struct partition_gauges *gauges = xcalloc(assignment->count, sizeof(*gauges));
+	int32_t *numbers = xcalloc(assignment->count, sizeof(*numbers));
+	int64_t *log_ends = xcalloc(assignment->count, sizeof(*log_ends));
+	for (uint32_t i = 0; i < assignment->count; i++)
+		numbers[i] = assignment->partitions[i].number;
+	consumer_log_ends(pipeline->consumer, numbers, assignment->count, ask_kafka(pipeline), log_ends);
+	for (uint32_t i = 0; i < assignment->count; i++) {
+		const struct partition *partition = &assignment->partitions[i];
+		gauges[i] = (struct partition_gauges){partition->number, partition->next_offset, partition->published,
+						      log_ends[i]};
+	}
+	metrics_partitions(pipeline->metrics, gauges, assignment->count);
+	free(gauges);
+	free(numbers);
+	free(log_ends);
+}
+
+/* --- the path --------------------------------------------------------------------------------------------------------------- */
+
+void observe_trouble(struct pipeline *pipeline, const struct err *err)
+{
+	if (err->verdict == VERDICT_REJOIN || err->verdict == VERDICT_REFUSE || err->verdict == VERDICT_STOP)
+		return; /* nothing is tried again */
+	metric_add(&pipeline->metrics->retries[metric_sqlstate(err->origin)], 1);
+	if (err->verdict == VERDICT_RECONNECT)
+		metric_set(&pipeline->metrics->postgres_connected, 0);
+}
+
+/* Messages of a batch come from one or a few moments: neighbours with the same time are counted together. */
+static void observe_delays(struct metrics *metrics, const struct batch *batch, int64_t now_ms)
+{
+	uint64_t times = 0;
+
+	for (uint32_t i = 0; i < batch->count; i++) {
+		int64_t at_ms = batch->messages[i].timestamp_ms;
+		times++;
+		if (i + 1 < batch->count && batch->messages[i + 1].timestamp_ms == at_ms)
+			continue;
+		if (at_ms >= 0)
+			histogram_add(metrics->answer_us, (now_ms - at_ms) * 1000, times);
+		times = 0;
+	}
+}
+
+void observe_published(struct pipeline *pipeline, const struct batch *batches)
+{
+	struct metrics *metrics = pipeline->metrics;
+	uint64_t codes[OUTCOME_CODES] = {0}, repeats = 0, dead_letters = 0;
+	int64_t now_ms = clock_wall_ms();
+
+	for (const struct batch *batch = batches; batch != NULL; batch = batch->next) {
+		for (uint32_t i = 0; i < batch->count; i++) {
+			const struct message *message = &batch->messages[i];
+			codes[message->answer.code]++;
+			repeats += message->state == MESSAGE_REPEATED;
+			dead_letters += outcome_is_dead_letter(message->answer.code);
+		}
+		observe_delays(metrics, batch, now_ms);
+	}
+	for (unsigned code = 0; code < OUTCOME_CODES; code++)
+		metric_add(&metrics->commands[code], codes[code]);
+	metric_add(metrics->repeats, repeats);
+	metric_add(metrics->dead_letters, pipeline->config->dead_letter_topic[0] != '\0' ? dead_letters : 0);
+	metric_set(&metrics->last_result_ms, now_ms);
+}
