@@ -23,6 +23,15 @@ bool kafka_sender_open(struct kafka_sender **sender, const struct config *config
 /* Copies key and value; waits while the local queue is full. Partition by key as the Java client does (murmur2). */
 bool kafka_sender_send(struct kafka_sender *sender, const char *topic, struct slice key, struct slice value,
 		       struct err *err) BYU_MUST_CHECK;
+/* A header as it lies in a message; names may repeat. */
+struct kafka_header {
+	const char *name;
+	struct slice value; /* absent when null */
+};
+/* The same with headers, into one partition; an absent key or value is sent as null. */
+bool kafka_sender_send_to(struct kafka_sender *sender, const char *topic, int32_t partition, struct slice key,
+			  struct slice value, const struct kafka_header *headers, size_t header_count,
+			  struct err *err) BYU_MUST_CHECK;
 /* Wait until all is acknowledged. Error when any message failed. *acknowledged counts since open. */
 bool kafka_sender_flush(struct kafka_sender *sender, int64_t *acknowledged, struct err *err) BYU_MUST_CHECK;
 int64_t kafka_sender_acknowledged(const struct kafka_sender *sender);
@@ -45,7 +54,36 @@ bool kafka_reader_open(struct kafka_reader **reader, const struct config *config
 bool kafka_reader_next(struct kafka_reader *reader, int timeout_ms, struct kafka_record *record, bool *got,
 		       struct err *err) BYU_MUST_CHECK;
 bool kafka_reader_at_end(const struct kafka_reader *reader); /* all partitions read up to where they ended at open */
+/* The same for a stretch of each partition, as kafka_look_extents() tells. What lies beyond an end is not handed out, but an
+ * end that other programs' open transactions hold back is waited for, for two minutes. */
+struct kafka_extent {
+	int64_t log_start, log_end;
+	int64_t begin, end; /* what is to be read: begin >= end when nothing */
+};
+bool kafka_reader_open_extents(struct kafka_reader **reader, const struct config *config, const char *topic,
+			       const struct kafka_extent *extents, int partitions, struct err *err) BYU_MUST_CHECK;
+/* The index-th header of the last record, valid until the next read; false: there is none. */
+bool kafka_reader_header(const struct kafka_reader *reader, size_t index, struct kafka_header *header);
 void kafka_reader_close(struct kafka_reader *reader);
+
+/* A place in each partition of a topic. */
+struct kafka_place {
+	enum { KAFKA_PLACE_BEGINNING, KAFKA_PLACE_END, KAFKA_PLACE_OFFSET, KAFKA_PLACE_TIME } kind;
+	int64_t value; /* the offset; or milliseconds since the epoch: the first message that is not older */
+};
+
+/* Asks where a topic begins and ends, by a client that reads nothing. */
+struct kafka_look;
+/* `uncommitted`: ends are those of all that is written, open transactions included; else of what is decided. */
+bool kafka_look_open(struct kafka_look **look, const struct config *config, const char *topic, bool uncommitted,
+		     struct err *err) BYU_MUST_CHECK;
+int kafka_look_partitions(const struct kafka_look *look);
+/* Fills extents[], one for each partition: from `from` up to, not including, `to`, within the log. */
+bool kafka_look_extents(struct kafka_look *look, struct kafka_place from, struct kafka_place to,
+			struct kafka_extent *extents, struct err *err) BYU_MUST_CHECK;
+/* The offsets of the configured group, by partition; -1: none. */
+bool kafka_look_committed(struct kafka_look *look, int64_t *offsets, struct err *err) BYU_MUST_CHECK;
+void kafka_look_close(struct kafka_look *look); /* NULL is fine */
 
 /* The embedded broker of the demo: librdkafka's mock cluster, reachable by other processes over TCP on loopback. */
 struct kafka_embedded;

@@ -14,6 +14,8 @@ struct kafka_reader {
 	int partitions;
 	int64_t *starts, *ends;	 /* by partition, as they were at open */
 	bool *done;		 /* read up to its end */
+	bool bounded;		 /* to what was asked for; else to where the log ended at open, and on */
+	bool held;		 /* an open transaction hides what comes before an end */
 	int left;		 /* partitions not done */
 	rd_kafka_message_t *raw; /* of the last record */
 	int64_t progress_ms;	 /* when the broker last had something to say */
@@ -62,41 +64,76 @@ static bool begin(struct kafka_reader *reader, enum kafka_from from, struct err 
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(reader->partitions);
 
 	for (int i = 0; i < reader->partitions; i++) {
-		rd_kafka_topic_partition_list_add(list, reader->topic, i)->offset =
-			from == KAFKA_FROM_END ? reader->ends[i] : reader->starts[i];
 		if (from == KAFKA_FROM_END || reader->starts[i] >= reader->ends[i])
 			mark_done(reader, i);
+		if (!reader->done[i] || !reader->bounded)
+			rd_kafka_topic_partition_list_add(list, reader->topic, i)->offset =
+				from == KAFKA_FROM_END ? reader->ends[i] : reader->starts[i];
 	}
 	rd_kafka_resp_err_t code = rd_kafka_assign(reader->client, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't begin to read", NULL);
 }
 
+static void make_room(struct kafka_reader *reader, int partitions)
+{
+	reader->partitions = reader->left = partitions;
+	reader->starts = xcalloc((unsigned long)partitions, sizeof(*reader->starts));
+	reader->ends = xcalloc((unsigned long)partitions, sizeof(*reader->ends));
+	reader->done = xcalloc((unsigned long)partitions, sizeof(*reader->done));
+	reader->progress_ms = clock_mono_ms();
+}
+
+static struct kafka_reader *reader_new(const struct config *config, const char *topic, struct err *err)
+{
+	rd_kafka_conf_t *conf = reader_conf(config, err);
+	rd_kafka_t *client = conf ? kafka_client_new(RD_KAFKA_CONSUMER, conf, err) : NULL;
+	if (client == NULL)
+		return NULL;
+	rd_kafka_poll_set_consumer(client);
+	struct kafka_reader *reader = xcalloc(1, sizeof(*reader));
+	reader->client = client;
+	reader->topic = xstrdup(topic);
+	return reader;
+}
+
 static bool prepare(struct kafka_reader *reader, enum kafka_from from, struct err *err)
 {
-	if (!kafka_topic_partitions(reader->client, reader->topic, &reader->partitions, err))
+	int partitions;
+
+	if (!kafka_topic_partitions(reader->client, reader->topic, &partitions, err))
 		return false;
-	reader->left = reader->partitions;
-	reader->starts = xcalloc((unsigned long)reader->partitions, sizeof(*reader->starts));
-	reader->ends = xcalloc((unsigned long)reader->partitions, sizeof(*reader->ends));
-	reader->done = xcalloc((unsigned long)reader->partitions, sizeof(*reader->done));
-	reader->progress_ms = clock_mono_ms();
+	make_room(reader, partitions);
 	return find_ends(reader, err) && begin(reader, from, err);
 }
 
 bool kafka_reader_open(struct kafka_reader **out, const struct config *config, const char *topic, enum kafka_from from,
 		       struct err *err)
 {
-	rd_kafka_conf_t *conf = reader_conf(config, err);
-	rd_kafka_t *client = conf ? kafka_client_new(RD_KAFKA_CONSUMER, conf, err) : NULL;
-	if (client == NULL)
-		return false;
-	rd_kafka_poll_set_consumer(client);
+	struct kafka_reader *reader = reader_new(config, topic, err);
 
-	struct kafka_reader *reader = xcalloc(1, sizeof(*reader));
-	reader->client = client;
-	reader->topic = xstrdup(topic);
-	if (!prepare(reader, from, err)) {
+	if (reader == NULL || !prepare(reader, from, err)) {
+		kafka_reader_close(reader);
+		return false;
+	}
+	*out = reader;
+	return true;
+}
+
+bool kafka_reader_open_extents(struct kafka_reader **out, const struct config *config, const char *topic,
+			       const struct kafka_extent *extents, int partitions, struct err *err)
+{
+	struct kafka_reader *reader = reader_new(config, topic, err);
+
+	if (reader == NULL)
+		return false;
+	make_room(reader, partitions);
+	reader->bounded = true;
+	for (int i = 0; i < partitions; i++) {
+		reader->starts[i] = extents[i].begin;
+		reader->ends[i] = extents[i].end;
+	}
+	if (!begin(reader, KAFKA_FROM_BEGINNING, err)) {
 		kafka_reader_close(reader);
 		return false;
 	}
@@ -142,7 +179,9 @@ static void fill(struct kafka_record *record, const rd_kafka_message_t *raw)
 static bool take_event(struct kafka_reader *reader, const rd_kafka_message_t *raw, struct err *err)
 {
 	if (raw->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-		mark_done(reader, raw->partition);
+		reader->held = reader->bounded && raw->offset < reader->ends[raw->partition];
+		if (!reader->held)
+			mark_done(reader, raw->partition);
 		reader->progress_ms = clock_mono_ms();
 		return true;
 	}
@@ -154,9 +193,13 @@ static bool take_event(struct kafka_reader *reader, const rd_kafka_message_t *ra
 
 static bool check_silence(const struct kafka_reader *reader, struct err *err)
 {
-	if (reader->left == 0 || clock_mono_ms() - reader->progress_ms < KAFKA_TIMEOUT_MS)
+	enum { HELD_TIMEOUT_MS = 120000 }; /* brokers end what was left open within a minute, as they are shipped */
+
+	if (reader->left == 0 ||
+	    clock_mono_ms() - reader->progress_ms < (reader->held ? HELD_TIMEOUT_MS : KAFKA_TIMEOUT_MS))
 		return true;
-	kafka_error(err, RD_KAFKA_RESP_ERR__TIMED_OUT, "Kafka does not answer", NULL);
+	kafka_error(err, RD_KAFKA_RESP_ERR__TIMED_OUT,
+		    reader->held ? "a transaction that stays open hides what comes after it" : "Kafka does not answer", NULL);
 	return err_detail(err, "%d of %d partitions are not read to their end", reader->left, reader->partitions);
 }
 
@@ -170,11 +213,24 @@ bool kafka_reader_next(struct kafka_reader *reader, int timeout_ms, struct kafka
 		return check_silence(reader, err);
 	if (reader->raw->err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return take_event(reader, reader->raw, err) && check_silence(reader, err);
-	*got = true;
 	reader->progress_ms = clock_mono_ms();
 	fill(record, reader->raw);
+	*got = !reader->bounded || record->offset < reader->ends[record->partition];
 	if (record->offset + 1 >= reader->ends[record->partition])
 		mark_done(reader, record->partition);
+	return true;
+}
+
+bool kafka_reader_header(const struct kafka_reader *reader, size_t index, struct kafka_header *header)
+{
+	rd_kafka_headers_t *headers = NULL;
+	const void *value;
+	size_t len;
+
+	if (rd_kafka_message_headers(reader->raw, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+	    rd_kafka_header_get_all(headers, index, &header->name, &value, &len) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return false;
+	header->value = slice_of(value, value ? len : 0);
 	return true;
 }
 

@@ -106,23 +106,64 @@ static rd_kafka_error_t *produce(struct kafka_sender *sender, const char *topic,
 	return rd_kafka_produceva(sender->client, fields, sizeof(fields) / sizeof(*fields));
 }
 
+/* What produce() said: *again when the queue was full, and there is room by now. Takes the error. */
+static bool take_error(struct kafka_sender *sender, rd_kafka_error_t *error, bool *again, struct err *err)
+{
+	*again = error != NULL;
+	if (error == NULL) {
+		rd_kafka_poll(sender->client, 0);
+		return check_failures(sender, err);
+	}
+	if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+		return kafka_error_take(err, error, "can't produce to Kafka");
+	rd_kafka_error_destroy(error);
+	rd_kafka_poll(sender->client, 50);
+	return check_failures(sender, err);
+}
+
 bool kafka_sender_send(struct kafka_sender *sender, const char *topic, struct slice key, struct slice value,
 		       struct err *err)
 {
-	rd_kafka_error_t *error;
+	bool again = true;
 
 	if (!check_topic(sender, topic, err))
 		return false;
-	while ((error = produce(sender, topic, key, value)) != NULL) {
-		if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR__QUEUE_FULL)
-			return kafka_error_take(err, error, "can't produce to Kafka");
-		rd_kafka_error_destroy(error);
-		rd_kafka_poll(sender->client, 50);
-		if (!check_failures(sender, err))
+	while (again)
+		if (!take_error(sender, produce(sender, topic, key, value), &again, err))
 			return false;
-	}
-	rd_kafka_poll(sender->client, 0);
-	return check_failures(sender, err);
+	return true;
+}
+
+static rd_kafka_headers_t *headers_of(const struct kafka_header *headers, size_t count)
+{
+	rd_kafka_headers_t *list = rd_kafka_headers_new(count);
+	for (size_t i = 0; i < count; i++)
+		rd_kafka_header_add(list, headers[i].name, -1, headers[i].value.base, (ssize_t)headers[i].value.len);
+	return list;
+}
+
+bool kafka_sender_send_to(struct kafka_sender *sender, const char *topic, int32_t partition, struct slice key,
+			  struct slice value, const struct kafka_header *headers, size_t header_count, struct err *err)
+{
+	if (!check_topic(sender, topic, err))
+		return false;
+	rd_kafka_headers_t *list = headers_of(headers, header_count);
+	rd_kafka_vu_t fields[] = {
+		{.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic},
+		{.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition},
+		{.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+		{.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)key.base, key.len}},
+		{.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)value.base, value.len}},
+		{.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = list},
+	};
+	bool again = true, ok = true;
+	while (ok && again)
+		ok = take_error(sender, rd_kafka_produceva(sender->client, fields, sizeof(fields) / sizeof(*fields)),
+				&again, err);
+	/* Until a message is taken, its headers are ours. */
+	if (again)
+		rd_kafka_headers_destroy(list);
+	return ok;
 }
 
 bool kafka_sender_flush(struct kafka_sender *sender, int64_t *acknowledged, struct err *err)
