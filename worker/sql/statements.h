@@ -25,7 +25,9 @@
 	X(expire_outcomes)                                                                                             \
 	X(slot)                                                                                                        \
 	X(take_slot)                                                                                                   \
-	X(installation)
+	X(installation)                                                                                                \
+	X(stored_begin)                                                                                                \
+	X(stored_positions)
 
 #define X(name) extern const char sql_##name[];
 SQL_FILES(X)
