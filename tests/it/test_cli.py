@@ -10,7 +10,8 @@ import pytest
 
 from lib import byunique, processes, schemas
 
-COMMANDS = ["run", "init", "schema apply", "schema list", "schema show", "load", "submit", "results", "demo", "help"]
+COMMANDS = ["run", "init", "schema apply", "schema list", "schema show", "load", "submit", "results", "audit",
+            "dead-letters list", "dead-letters show", "dead-letters resubmit", "demo", "help"]
 RESERVED = ["enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "isolation.level",
             "partition.assignment.strategy", "group.instance.id", "transactional.id", "enable.idempotence", "acks"]
 SECRET = "hunter2"
@@ -44,7 +45,7 @@ def changed(schema, **attribute):
 def test_help():
     done = program("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    listed = re.findall(r"^  ([a-z]+(?: [a-z]+)?)  ", done.stdout, re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+(?: [a-z]+)?)  ", done.stdout, re.MULTILINE)
     assert listed == COMMANDS
     assert "-c FILE" in done.stdout and "-X key=value" in done.stdout
     assert program("-h").stdout == program("help").stdout == done.stdout

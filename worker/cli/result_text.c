@@ -3,6 +3,8 @@
  * terminal. */
 #include "result_text.h"
 
+#include "cli/letter.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -16,33 +18,11 @@ static const struct {
 
 enum { COLUMN_COUNT = sizeof(columns) / sizeof(*columns) };
 
-/* C0, DEL and, in UTF-8, C1; a backslash as it marks the escapes. */
-static size_t escape(struct slice text, size_t at, struct buf *out)
-{
-	unsigned char c = (unsigned char)text.base[at];
-	unsigned char next = at + 1 < text.len ? (unsigned char)text.base[at + 1] : 0;
-
-	if (c == 0xC2 && next >= 0x80 && next < 0xA0) {
-		buf_printf(out, "\\u%04x", next);
-		return 2;
-	}
-	if (c == '\\')
-		buf_adds(out, "\\\\");
-	else if (c < ' ' || c == 0x7F)
-		buf_printf(out, "\\x%02x", c);
-	else
-		buf_addc(out, (char)c);
-	return 1;
-}
-
 static void add_cell(unsigned column, struct slice text, struct buf *out)
 {
 	size_t begin = out->len;
 
-	if (text.base == NULL)
-		buf_addc(out, '-');
-	for (size_t i = 0; i < text.len;)
-		i += escape(text, i, out);
+	text_escape(text, out);
 	if (columns[column].width == 0)
 		return;
 	size_t width = slice_code_points(slice_of(out->base + begin, out->len - begin));
