@@ -363,7 +363,8 @@ static bool read_results(struct audit *audit, struct err *err)
 					    audit->result_partitions, err);
 	arena_init(&arena);
 	progress_begin(&progress, "results", extents_total(audit->results, audit->result_partitions));
-	while (ok && !findings_reader_gone(&audit->findings) && !kafka_reader_at_end(reader)) {
+	audit->findings.progress = &progress;
+	while (ok && !findings_reader_gone() && !kafka_reader_at_end(reader)) {
 		ok = kafka_reader_next(reader, 100, &record, &got, err);
 		if (ok && got)
 			take_record(audit, &record, &arena);
@@ -371,6 +372,7 @@ static bool read_results(struct audit *audit, struct err *err)
 		progress_show(&progress, count += ok && got);
 	}
 	progress_end(&progress);
+	audit->findings.progress = NULL;
 	arena_release(&arena);
 	kafka_reader_close(reader);
 	find_results_since(audit);
@@ -507,7 +509,8 @@ static bool read_messages(struct audit *audit, struct err *err)
 	bool ok = kafka_reader_open_extents(&reader, audit->config, audit->config->commands_topic, extents,
 					    audit->partitions, err);
 	progress_begin(&progress, "messages", extents_total(extents, audit->partitions));
-	while (ok && !findings_reader_gone(&audit->findings) && !kafka_reader_at_end(reader)) {
+	audit->findings.progress = &progress;
+	while (ok && !findings_reader_gone() && !kafka_reader_at_end(reader)) {
 		ok = kafka_reader_next(reader, 100, &record, &got, err);
 		find_kept_since(audit);
 		/* A topic that is emptied meanwhile goes on elsewhere. */
@@ -516,6 +519,7 @@ static bool read_messages(struct audit *audit, struct err *err)
 		progress_show(&progress, audit->findings.messages);
 	}
 	progress_end(&progress);
+	audit->findings.progress = NULL;
 	kafka_reader_close(reader);
 	free(extents);
 	return ok;

@@ -61,6 +61,7 @@ void findings_report(struct findings *findings, const struct finding *finding, c
 	if (findings->printed >= findings->limit)
 		return;
 	findings->printed++;
+	progress_clear(findings->progress);
 	va_start(args, fmt);
 	vsnprintf(detail, sizeof(detail), fmt, args);
 	va_end(args);
@@ -73,10 +74,9 @@ void findings_report(struct findings *findings, const struct finding *finding, c
 	fflush(stdout);
 }
 
-bool findings_reader_gone(const struct findings *findings)
+bool findings_reader_gone(void)
 {
-	(void)findings;
-	return ferror(stdout);
+	return ferror(stdout) != 0;
 }
 
 /* --- all ---------------------------------------------------------------------------------------------------------- */

@@ -5,9 +5,12 @@
 #include "byunique/audit.h"
 #include "byunique/err.h"
 
+struct progress;
+
 struct findings {
 	bool json;
-	int64_t limit; /* lines printed */
+	int64_t limit;		   /* lines printed */
+	struct progress *progress; /* a bar that makes way for a line; NULL: none */
 	int64_t found[AUDIT_FINDINGS], printed;
 	/* of the range */
 	int64_t messages, answered, pending;
@@ -30,6 +33,6 @@ void findings_report(struct findings *findings, const struct finding *finding, c
 void findings_summary(const struct findings *findings);
 bool findings_any(const struct findings *findings);
 /* Nobody reads on: there is no use in going on. */
-bool findings_reader_gone(const struct findings *findings);
+bool findings_reader_gone(void);
 
 #endif

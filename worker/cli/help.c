@@ -22,22 +22,29 @@ static const char exit_codes[] =
 	"  0  done\n"
 	"  1  failed\n"
 	"  2  wrong usage or configuration\n"
-	"  3  done, but some commands were answered with an error\n"
+	"  3  done, but some commands were answered with an error, or an audit found something\n"
 	"  4  `run` stopped by itself (fenced, stuck, or every partition refused): start it again\n";
 
 static const char config_rules[] =
 	"A configuration file holds lines `key = value`; # begins a comment line. Environment variables (BYUNIQUE_\n"
 	"and the key in capitals, dots as underscores) override the file, -X key=value overrides both.\n\n";
 
-static void print_commands(const char *group, FILE *out)
+static bool is_in(const struct cli_command *command, const char *group)
 {
 	size_t len = group ? strlen(group) : 0;
+	return group == NULL || (strncmp(command->name, group, len) == 0 && command->name[len] == ' ');
+}
 
-	for (size_t i = 0; cli_commands[i] != NULL; i++) {
-		const struct cli_command *command = cli_commands[i];
-		if (group == NULL || (strncmp(command->name, group, len) == 0 && command->name[len] == ' '))
-			fprintf(out, "  %-14s  %s\n", command->name, command->summary);
-	}
+static void print_commands(const char *group, FILE *out)
+{
+	size_t width = 0;
+
+	for (size_t i = 0; cli_commands[i] != NULL; i++)
+		if (is_in(cli_commands[i], group) && strlen(cli_commands[i]->name) > width)
+			width = strlen(cli_commands[i]->name);
+	for (size_t i = 0; cli_commands[i] != NULL; i++)
+		if (is_in(cli_commands[i], group))
+			fprintf(out, "  %-*s  %s\n", (int)width, cli_commands[i]->name, cli_commands[i]->summary);
 }
 
 void help_overview(FILE *out)

@@ -97,9 +97,16 @@ void progress_show(struct progress *progress, int64_t done)
 	draw(progress, done, now_ms);
 }
 
+void progress_clear(struct progress *progress)
+{
+	if (progress == NULL || !progress->visible || progress->drawn_ms == 0)
+		return;
+	fputs("\r\033[K", stderr);
+	progress->drawn_ms = 0;
+}
+
 void progress_end(struct progress *progress)
 {
-	if (progress->visible && progress->drawn_ms != 0)
-		fputs("\r\033[K", stderr);
+	progress_clear(progress);
 	progress->visible = false;
 }

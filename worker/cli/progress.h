@@ -15,6 +15,8 @@ struct progress {
 void progress_begin(struct progress *progress, const char *label, int64_t total);
 /* Draws at most ten times a second: cheap enough to be called for each item. */
 void progress_show(struct progress *progress, int64_t done);
+/* Before a line is printed: the next progress_show() draws again. NULL is fine. */
+void progress_clear(struct progress *progress);
 void progress_end(struct progress *progress); /* the line is cleared */
 
 /* "1234567" → "1,234,567". Returns text. */
