@@ -228,6 +228,12 @@ static void show_json(const struct letters *letters, struct schemas *schemas)
 	print_json(all, JSON_COMPACT);
 }
 
+static void print_bytes(struct slice bytes)
+{
+	if (bytes.len > 0)
+		fwrite(bytes.base, 1, bytes.len, stdout);
+}
+
 static void show_bytes(const char *label, struct slice bytes)
 {
 	struct buf text = BUF_EMPTY;
@@ -244,7 +250,7 @@ static void show_bytes(const char *label, struct slice bytes)
 	} else {
 		hex_dump(bytes, &text);
 	}
-	fwrite(text.base, 1, text.len, stdout);
+	print_bytes(buf_slice(&text));
 	buf_release(&text);
 }
 
@@ -335,7 +341,7 @@ static int run_show(const struct cli_args *args)
 		  schemas_open(&schemas, args->config->schemas_dir, args->config->schemas_dir_is_set, &err) &&
 		  find(&letters, &err);
 	if (ok && cli_flag(args, "raw"))
-		fwrite(letters.record.value.base, 1, letters.record.value.len, stdout);
+		print_bytes(letters.record.value);
 	else if (ok && cli_flag(args, "json"))
 		show_json(&letters, schemas);
 	else if (ok)
