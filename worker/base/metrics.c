@@ -161,7 +161,7 @@ static void number(struct buf *out, int64_t value, int64_t unit)
 	uint64_t rest = size % (uint64_t)unit;
 	if (rest != 0)
 		buf_addc(out, '.');
-	for (uint64_t digit = (uint64_t)unit / 10; rest != 0; digit /= 10) {
+	for (uint64_t digit = (uint64_t)unit / 10; digit > 0 && rest != 0; digit /= 10) {
 		buf_addc(out, (char)('0' + rest / digit));
 		rest %= digit;
 	}
