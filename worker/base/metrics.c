@@ -154,16 +154,14 @@ static void head(struct buf *out, const char *name, const char *type, const char
 /* value / unit as a decimal number, without zeros at its end. */
 static void number(struct buf *out, int64_t value, int64_t unit)
 {
-	if (value < 0)
-		buf_addc(out, '-');
-	uint64_t size = value < 0 ? -(uint64_t)value : (uint64_t)value;
-	buf_printf(out, "%" PRIu64, size / (uint64_t)unit);
-	uint64_t rest = size % (uint64_t)unit;
-	if (rest != 0)
+	uint64_t size = value < 0 ? -(uint64_t)value : (uint64_t)value, parts = (uint64_t)unit;
+
+	buf_printf(out, "%s%" PRIu64, value < 0 ? "-" : "", size / parts);
+	if (size % parts != 0)
 		buf_addc(out, '.');
-	for (uint64_t digit = (uint64_t)unit / 10; digit > 0 && rest != 0; digit /= 10) {
-		buf_addc(out, (char)('0' + rest / digit));
-		rest %= digit;
+	while (size % parts != 0) {
+		size = size % parts * 10;
+		buf_addc(out, (char)('0' + size / parts));
 	}
 }
 
