@@ -180,9 +180,15 @@ static void watch(struct pipeline *pipeline)
 	observe_partitions(pipeline);
 }
 
+/* Asked before every message, or every millisecond. While the storing thread is busy a batch may take long to fill, so the
+ * watch goes on from here. */
 static bool is_wanted(void *context)
 {
+	enum { WATCH_EVERY = 64 };
 	struct pipeline *pipeline = context;
+
+	if (pipeline->looks++ % WATCH_EVERY == 0)
+		watch(pipeline);
 	return queue_is_wanted(&pipeline->decoded) || pipeline->retired != NULL || signals_stop_requested();
 }
 

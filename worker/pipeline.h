@@ -46,6 +46,7 @@ struct pipeline {
 	unsigned start_attempts;
 	int64_t start_at_ms; /* when to try to start them (again) */
 	int64_t watched_at_ms, publishing_ms; /* the watchdog's */
+	unsigned looks;			      /* at whether a batch is wanted */
 	int64_t observed_at_ms, asked_at_ms;  /* when the partitions' figures were last taken; from Kafka itself */
 
 	/* Publishing thread */
