@@ -1,14 +1,17 @@
-/* What the worker says about itself in metrics. Here, so that the path keeps its one line for each; nothing in here has a say
+/* What the worker says about itself in metrics and to systemd. Here, so that the path keeps its one line for each; nothing in here has a say
  * in what happens. */
 #include "pipeline.h"
 
 #include "byunique/clock.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 void observe_beat(struct pipeline *pipeline)
 {
 	metric_set(&pipeline->metrics->beat_ms, clock_mono_ms());
+	notify_feed(&pipeline->notify);
 }
 
 /* --- the group ------------------------------------------------------------------------------------------------------------ */
@@ -23,7 +26,10 @@ void observe_given(struct pipeline *pipeline, uint32_t count)
 void observe_started(struct pipeline *pipeline)
 {
 	uint32_t started = pipeline->assignment->count;
+	char status[64];
 
+	snprintf(status, sizeof(status), "STATUS=processing %" PRIu32 " partitions", started);
+	notify_say(&pipeline->notify, status);
 	metric_set(&pipeline->metrics->partitions_started, started);
 	metric_set(&pipeline->metrics->partitions_refused, (int64_t)pipeline->given_count - started);
 	pipeline->observed_at_ms = 0;
@@ -35,6 +41,7 @@ void observe_revoked(struct pipeline *pipeline, bool lost)
 	struct metrics *metrics = pipeline->metrics;
 
 	metric_add(&metrics->rebalances[lost ? REBALANCE_LOST : REBALANCE_REVOKED], 1);
+	notify_say(&pipeline->notify, "STATUS=waiting for partitions");
 	metric_set(&metrics->group_member, 0);
 	metric_set(&metrics->partitions_assigned, 0);
 	metric_set(&metrics->partitions_started, 0);

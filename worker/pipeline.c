@@ -347,6 +347,8 @@ bool pipeline_run_threads(struct pipeline *pipeline, struct err *err)
 	bool ok = fetch_until_stopped(pipeline, err);
 	if (!ok && pipeline->assignment != NULL)
 		pipeline->assignment->lost = true;
+	if (signals_stop_requested())
+		notify_say(&pipeline->notify, "STOPPING=1");
 	rebalance_retire(pipeline, !ok);
 	queue_close(&pipeline->decoded);
 	join_or_end(storing);

@@ -10,6 +10,7 @@
 
 #include "byunique/config.h"
 #include "byunique/metrics.h"
+#include "byunique/notify.h"
 #include "byunique/position.h"
 #include "byunique/queue.h"
 #include "byunique/stages.h"
@@ -19,6 +20,7 @@
 struct pipeline {
 	const struct config *config;
 	struct metrics *metrics; /* any thread */
+	struct notify notify;	 /* fetching thread */
 
 	/* PostgreSQL. The storing thread has it nearly all the time; the fetching thread at assignment, when the path is empty.
 	 * database_take() and database_give() say whose turn it is. */
@@ -121,7 +123,7 @@ void store_housekeeping(struct pipeline *pipeline, bool idle, int64_t *last_ms);
 /* With the database taken: position rows catch up now. */
 void store_published(struct pipeline *pipeline);
 
-/* observe.c: metrics. The path goes on; every thread that is in good order says so. */
+/* observe.c: metrics, and words to systemd. The fetching thread goes on; so often that nobody thinks it stuck. */
 void observe_beat(struct pipeline *pipeline);
 /* Partitions are given (any number), being processed, or gone. */
 void observe_given(struct pipeline *pipeline, uint32_t count);

@@ -5,6 +5,7 @@
  * Kafka and PostgreSQL have committed. Nothing is lost by dropping: outcomes are stored, positions are known. */
 #include "pipeline.h"
 
+#include "byunique/admin.h"
 #include "byunique/cli.h"
 #include "byunique/clock.h"
 #include "byunique/failpoint.h"
@@ -146,6 +147,7 @@ static void set_up(struct pipeline *pipeline, const struct config *config, struc
 	enum { ROOM = 64 }; /* beyond a full batch, for what comes in spite of a pause */
 
 	*pipeline = (struct pipeline){.config = config, .metrics = metrics, .most_bytes = SIZE_MAX};
+	notify_open(&pipeline->notify);
 	pthread_mutex_init(&pipeline->pg_turn, NULL);
 	pthread_mutex_init(&pipeline->catalogue_turn, NULL);
 	pthread_mutex_init(&pipeline->flight_turn, NULL);
@@ -167,6 +169,7 @@ static void tear_down(struct pipeline *pipeline)
 	catalogue_drop(pipeline->catalogue);
 	schemas_close(pipeline->reading);
 	schemas_close(pipeline->writing);
+	notify_close(&pipeline->notify);
 	free(pipeline->cluster_id);
 	free(pipeline->given);
 	free(pipeline->refused);
@@ -187,8 +190,6 @@ static int exit_code_of(const struct err *err)
 /* Commands in Confluent's framing would be answered MalformedMessage for good: better not to begin. */
 static bool check_config(const struct config *config, struct err *err)
 {
-	if (config->admin_listen[0] != '\0')
-		log_event(LOG_WARN, "not_supported", "key=admin.listen what=%s", "\"this version has no admin server\"");
 	if (config->schema_registry_url[0] == '\0')
 		return true;
 	err_set(err, VERDICT_USAGE, "", "schema.registry.url: this version can't use a schema registry");
@@ -197,15 +198,23 @@ static bool check_config(const struct config *config, struct err *err)
 
 int pipeline_run(const struct config *config)
 {
+	enum { EVENTS = 200 };
 	struct pipeline pipeline;
 	struct metrics metrics;
+	struct log_ring *events = log_ring_new(EVENTS);
+	struct admin *admin = NULL;
 	struct err err;
 
 	metrics_init(&metrics);
+	log_keep(events);
 	set_up(&pipeline, config, &metrics);
 	log_event(LOG_INFO, "starting", "version=%s commands_topic=%s group=%s", VERSION,
 		  log_quotes(config->commands_topic), log_quotes(config_kafka(config, "group.id")));
-	bool ok = check_config(config, &err) && open_schemas(&pipeline, &err) && persist(&pipeline, connect_database, "postgres_away", &err);
+	bool ok = check_config(config, &err) && admin_start(&admin, config, &metrics, events, &err) &&
+		  open_schemas(&pipeline, &err);
+	if (ok) /* whatever is away from here on is waited for */
+		notify_say(&pipeline.notify, "READY=1\nSTATUS=waiting for PostgreSQL");
+	ok = ok && persist(&pipeline, connect_database, "postgres_away", &err);
 	if (ok && pipeline.pg != NULL) {
 		pipeline.store = store_new(pipeline.pg, config->idempotency_retention, config->outcome_retention);
 		ok = persist(&pipeline, run_session, "session_ended", &err);
@@ -215,6 +224,9 @@ int pipeline_run(const struct config *config)
 	else
 		log_event(LOG_INFO, "stopped", "reason=%s", "\"told to stop\"");
 	tear_down(&pipeline);
+	admin_stop(admin);
+	log_keep(NULL);
+	log_ring_free(events);
 	metrics_release(&metrics);
 	return ok ? EXIT_DONE : exit_code_of(&err);
 }

@@ -293,6 +293,25 @@ static bool expire(struct pipeline *pipeline, const struct assignment *assignmen
 	return ok;
 }
 
+/* Without commands nobody would notice that the connection is gone, nor that it can be had again. */
+static void look_after_connection(struct pipeline *pipeline)
+{
+	bool was_away = metric_get(&pipeline->metrics->postgres_connected) == 0;
+	struct err err;
+
+	if (pg_alive(pipeline->pg) && pg_script(pipeline->pg, "SELECT", &err))
+		return;
+	if (pg_alive(pipeline->pg))
+		return; /* what the server has to say, the next batch will hear as well */
+	if (reconnect(pipeline, &err)) {
+		log_event(LOG_INFO, "postgres_back", "away=%s", was_away ? "true" : "false");
+		return;
+	}
+	log_err(LOG_WARN, "postgres_away", &err);
+	if (err.verdict != VERDICT_RECONNECT)
+		pipeline_fail(pipeline, &err);
+}
+
 void store_housekeeping(struct pipeline *pipeline, bool idle, int64_t *last_ms)
 {
 	bool due = log_limit(last_ms, HOUSEKEEPING_MS), more = false;
@@ -301,6 +320,8 @@ void store_housekeeping(struct pipeline *pipeline, bool idle, int64_t *last_ms)
 	if (!due && !idle)
 		return;
 	pthread_mutex_lock(&pipeline->pg_turn);
+	if (due)
+		look_after_connection(pipeline);
 	if (pipeline->assignment != NULL && pg_alive(pipeline->pg)) {
 		store_published(pipeline);
 		FAILPOINT_REACH(housekeeping_published);

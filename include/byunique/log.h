@@ -10,10 +10,14 @@
 #include "byunique/err.h"
 #include "byunique/slice.h"
 
+struct log_ring;
+
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_TEXT, LOG_JSON };
 
 void log_setup(enum log_level level, enum log_format format);
+/* Warnings and errors are kept in the ring as well, whatever the level; NULL: no more. The ring has to outlive all threads. */
+void log_keep(struct log_ring *ring);
 bool log_enabled(enum log_level level);
 void log_event(enum log_level level, const char *event, const char *pairs_fmt, ...) BYU_PRINTF(3, 4);
 

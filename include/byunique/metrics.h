@@ -16,6 +16,7 @@
 /* Label sets: the index of a series. */
 enum metric_stage { STAGE_FETCH, STAGE_DECODE, STAGE_RECALL, STAGE_APPLY, STAGE_ANSWER, STAGE_COMMIT, STAGES };
 enum metric_rebalance { REBALANCE_ASSIGNED, REBALANCE_REVOKED, REBALANCE_LOST, REBALANCES };
+const char *metric_stage_name(enum metric_stage stage);
 enum { SQLSTATE_CLASSES = 16 };
 unsigned metric_sqlstate(const char *sqlstate); /* the index of its class; "" is a lost connection */
 
@@ -69,6 +70,16 @@ static inline void metric_add(_Atomic uint64_t *counter, uint64_t more)
 static inline void metric_set(_Atomic int64_t *gauge, int64_t value)
 {
 	atomic_store_explicit(gauge, value, memory_order_relaxed);
+}
+
+static inline int64_t metric_get(const _Atomic int64_t *gauge)
+{
+	return atomic_load_explicit(gauge, memory_order_relaxed);
+}
+
+static inline uint64_t metric_count(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
 /* `times` observations of the same value; a negative one counts as 0. */

@@ -4,6 +4,7 @@
 
 #include "byunique/buf.h"
 #include "byunique/clock.h"
+#include "byunique/log_ring.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 
 static _Atomic int current_level = LOG_INFO;
 static _Atomic int current_format = LOG_TEXT;
+static struct log_ring *_Atomic kept;
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
@@ -22,6 +24,11 @@ void log_setup(enum log_level level, enum log_format format)
 {
 	current_level = (int)level;
 	current_format = (int)format;
+}
+
+void log_keep(struct log_ring *ring)
+{
+	kept = ring;
 }
 
 bool log_enabled(enum log_level level)
@@ -138,12 +145,27 @@ static void pairs_to_json(struct buf *line, const char *p)
 	}
 }
 
+static void compose(struct buf *line, enum log_format format, const char *when, enum log_level level, const char *event,
+		    const char *pairs)
+{
+	buf_clear(line);
+	if (format == LOG_JSON) {
+		buf_printf(line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", when, level_names[level], event);
+		pairs_to_json(line, pairs);
+		buf_addc(line, '}');
+	} else {
+		buf_printf(line, "time=%s level=%s event=%s%s%s", when, level_names[level], event, pairs[0] ? " " : "",
+			   pairs);
+	}
+}
+
 void log_event(enum log_level level, const char *event, const char *pairs_fmt, ...)
 {
+	struct log_ring *ring = level <= LOG_WARN ? kept : NULL;
 	char *pairs, when[32];
 	va_list args;
 
-	if (!log_enabled(level))
+	if (!log_enabled(level) && ring == NULL)
 		return;
 	va_start(args, pairs_fmt);
 	int len = vasprintf(&pairs, pairs_fmt, args);
@@ -153,16 +175,16 @@ void log_event(enum log_level level, const char *event, const char *pairs_fmt, .
 	timestamp(when);
 
 	struct buf line = BUF_EMPTY;
-	if (current_format == LOG_JSON) {
-		buf_printf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", when, level_names[level], event);
-		pairs_to_json(&line, pairs);
-		buf_adds(&line, "}\n");
-	} else {
-		buf_printf(&line, "time=%s level=%s event=%s%s%s\n", when, level_names[level], event,
-			   pairs[0] ? " " : "", pairs);
+	if (ring != NULL) {
+		compose(&line, LOG_JSON, when, level, event, pairs);
+		log_ring_add(ring, line.base);
 	}
-	ssize_t written = write(STDERR_FILENO, line.base, line.len);
-	(void)written; /* nobody is left to tell */
+	if (log_enabled(level)) {
+		compose(&line, (enum log_format)current_format, when, level, event, pairs);
+		buf_addc(&line, '\n');
+		ssize_t written = write(STDERR_FILENO, line.base, line.len);
+		(void)written; /* nobody is left to tell */
+	}
 	buf_release(&line);
 	free(pairs);
 }

@@ -47,6 +47,11 @@ unsigned metric_sqlstate(const char *sqlstate)
 	return class;
 }
 
+const char *metric_stage_name(enum metric_stage stage)
+{
+	return stages[stage];
+}
+
 static void label_NONE(unsigned index, struct buf *out)
 {
 	(void)index;
@@ -194,7 +199,7 @@ static void counter_text(struct buf *out, const char *name, const _Atomic uint64
 {
 	for (unsigned i = label == label_OUTCOME ? 1 : 0; i < count; i++) {
 		sample(out, name, i, label);
-		buf_printf(out, " %" PRIu64 "\n", atomic_load_explicit(&values[i], memory_order_relaxed));
+		buf_printf(out, " %" PRIu64 "\n", metric_count(&values[i]));
 	}
 }
 
@@ -212,7 +217,7 @@ static void histogram_text(struct buf *out, const char *name, const struct histo
 	char suffixed[64];
 
 	for (unsigned i = 0; i <= HISTOGRAM_BOUNDS; i++) {
-		count += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
+		count += metric_count(&histogram->buckets[i]);
 		bucket_head(out, name, index, label);
 		if (i < HISTOGRAM_BOUNDS)
 			number(out, histogram->bounds[i], unit);
@@ -223,7 +228,7 @@ static void histogram_text(struct buf *out, const char *name, const struct histo
 	snprintf(suffixed, sizeof(suffixed), "%s_sum", name);
 	sample(out, suffixed, index, label);
 	buf_addc(out, ' ');
-	number(out, (int64_t)atomic_load_explicit(&histogram->sum, memory_order_relaxed), unit);
+	number(out, (int64_t)metric_count(&histogram->sum), unit);
 	snprintf(suffixed, sizeof(suffixed), "\n%s_count", name);
 	sample(out, suffixed, index, label);
 	buf_printf(out, " %" PRIu64 "\n", count);
@@ -243,7 +248,7 @@ static void table_text(const struct metrics *metrics, struct buf *out)
 	head(out, name, "counter", help);                                                                              \
 	counter_text(out, name, metrics->field, METRIC_LABELS_##labels, label_##labels);
 #define GAUGE(field, name, unit, help)                                                                                 \
-	one(out, name, "gauge", help, atomic_load_explicit(&metrics->field, memory_order_relaxed), unit);
+	one(out, name, "gauge", help, metric_get(&metrics->field), unit);
 #define HISTOGRAM(field, name, labels, scale, help)                                                                    \
 	head(out, name, "histogram", help);                                                                            \
 	for (unsigned i = 0; i < METRIC_LABELS_##labels; i++)                                                          \
