@@ -54,6 +54,7 @@ int cli_fail(const struct err *err);
 
 /* The commands, in the order of --help (cli/commands.c lists them). */
 extern const struct cli_command cmd_run, cmd_init, cmd_schema_apply, cmd_schema_list, cmd_schema_show, cmd_load,
-	cmd_submit, cmd_results, cmd_audit, cmd_dead_letters_list, cmd_dead_letters_show, cmd_dead_letters_resubmit, cmd_demo;
+	cmd_submit, cmd_results, cmd_audit, cmd_dead_letters_list, cmd_dead_letters_show, cmd_dead_letters_resubmit, cmd_status,
+	cmd_demo;
 
 #endif

@@ -5,8 +5,8 @@
 const struct cli_command *const cli_commands[] = {
 	&cmd_run,  &cmd_init,	&cmd_schema_apply, &cmd_schema_list, &cmd_schema_show,
 	&cmd_load, &cmd_submit, &cmd_results,	   &cmd_audit,	     &cmd_dead_letters_list,
-	&cmd_dead_letters_show, &cmd_dead_letters_resubmit,	     &cmd_demo,
-	&cmd_help,
+	&cmd_dead_letters_show, &cmd_dead_letters_resubmit,	     &cmd_status,
+	&cmd_demo, &cmd_help,
 	NULL,
 };
 

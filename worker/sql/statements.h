@@ -27,7 +27,11 @@
 	X(take_slot)                                                                                                   \
 	X(installation)                                                                                                \
 	X(stored_begin)                                                                                                \
-	X(stored_positions)
+	X(stored_positions)                                                                                            \
+	X(standing_positions)                                                                                          \
+	X(standing_batches)                                                                                            \
+	X(standing_codes)                                                                                              \
+	X(standing_errors)
 
 #define X(name) extern const char sql_##name[];
 SQL_FILES(X)
