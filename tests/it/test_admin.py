@@ -1,6 +1,7 @@
 """The admin server: figures that agree with what was done, health that follows the servers', and nothing told that nobody
 may know."""
 
+import json
 import re
 import shutil
 import signal
@@ -166,6 +167,35 @@ def test_every_metric_is_in_the_readme(phones):
         if not family.name.startswith("process_"):
             assert family.documentation
             assert re.search(r"`%s(_total)?[`{]" % family.name, readme), family.name
+
+
+def test_dashboard_and_alerts_ask_for_what_there_is(phones):
+    """Every metric, label and value of a label that deploy/ names."""
+    admin = started(phones)
+    phones.answers(phone("one"))
+    samples = admin.wait_metric("byunique_partition_log_end", 1).samples
+    names = {sample.name for sample in samples}
+    board = json.loads((ROOT / "deploy/grafana.json").read_text())
+    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    asked += re.findall(r"^        expr: (.*)$", (ROOT / "deploy/prometheus-alerts.yaml").read_text(), re.MULTILINE)
+    assert len(asked) > 30
+    for expression in asked:
+        for name in re.findall(r"\b(?:byunique|process)_\w+", expression):
+            assert name in names, expression
+        for name, selector in re.findall(r"\b(byunique_\w+)\{([^}]*)\}", expression):
+            for label, how, value in re.findall(r'(\w+)(=~?)"([^"]*)"', selector):
+                if label != "instance":
+                    known = {sample.labels.get(label) for sample in samples if sample.name == name}
+                    assert set(value.split("|") if how == "=~" else [value]) <= known, expression
+
+
+def test_alert_rules_by_prometheus_own_tool():
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("NOT TESTED: there is no promtool on this machine")
+    for arguments in ["check", "rules", "deploy/prometheus-alerts.yaml"], ["test", "rules", "tests/deploy/alerts_test.yaml"]:
+        done = subprocess.run([promtool] + arguments, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 # Health
