@@ -33,6 +33,8 @@ struct pipeline {
 	struct catalogue *catalogue; /* the newest known; pipeline_catalogue(), pipeline_renew_catalogue() */
 	pthread_mutex_t catalogue_turn;
 
+	uint32_t span_most; /* storing thread's: messages in a transaction while commands are refused; 0: the whole batch */
+
 	/* Partitions that this process will not touch again; the storing thread adds, the fetching one reads between sessions. */
 	int32_t *refused; /* owned */
 	uint32_t refused_count;

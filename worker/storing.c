@@ -1,8 +1,10 @@
 /* A batch into PostgreSQL, whatever gets in the way. Here is what each verdict of pg/verdict.c leads to.
  *
  * A batch goes as one span, one transaction. Trouble with the whole transaction repeats the span; a command that the
- * database refuses is found by halving it: pieces go in the order of offsets, so commands of one record keep theirs, and
- * grow again as they succeed. */
+ * database refuses is found by halving it: pieces go in the order of offsets, so commands of one record keep theirs. As
+ * each piece that succeeds is done with, the search costs one transaction for each bit of the span's length. Where one
+ * command is refused there may be more, and trying large spans in vain costs most: the next span is half as long as the
+ * last stretch without one, also in the next batch, and spans grow by half with each that succeeds. */
 #include "pipeline.h"
 
 #include "byunique/clock.h"
@@ -98,7 +100,9 @@ static bool store_span(struct pipeline *pipeline, struct span *span, struct err 
 /* --- reactions ------------------------------------------------------------------------------------------------------------- */
 
 struct effort {
-	uint32_t most;	  /* messages in the next span */
+	uint32_t most;	    /* messages in the next span */
+	uint32_t bad_end;   /* one before this message is refused, and none of those stored; 0: nothing is known */
+	uint32_t good_from; /* behind the last one refused */
 	unsigned attempt; /* of the same span */
 	int64_t last_log_ms;
 	bool away;
@@ -110,10 +114,11 @@ static void halve(struct effort *effort, const struct span *span)
 	effort->attempt = 0;
 }
 
-/* The one command left is the culprit: it is answered InternalError, and the others go on. When it was refused before it
- * reached the database, the fault is not its own. */
-static bool refuse_command(struct pipeline *pipeline, const struct span *span, struct err *err)
+/* The one command left is the culprit: it is answered InternalError, together with what follows it. When it was refused
+ * before it reached the database, the fault is not its own. */
+static bool refuse_command(struct pipeline *pipeline, const struct span *span, struct effort *effort, struct err *err)
 {
+	enum { LEAST = 16 };
 	struct message *message = &span->batch->messages[span->begin];
 
 	if (message->outcome.code != OUTCOME_NONE) {
@@ -125,6 +130,10 @@ static bool refuse_command(struct pipeline *pipeline, const struct span *span, s
 		  message->partition->number, message->offset, log_quotes(err->origin), log_quotes(err->detail));
 	message->outcome = (struct outcome){.code = OUTCOME_INTERNAL_ERROR};
 	outcome_fill_detail(&message->outcome);
+	uint32_t stretch = span->begin - effort->good_from;
+	effort->most = stretch / 2 > LEAST ? stretch / 2 : LEAST;
+	effort->good_from = span->end;
+	effort->bad_end = 0;
 	return true;
 }
 
@@ -162,7 +171,7 @@ static bool come_back(struct pipeline *pipeline, const struct batch *batch, stru
 			return false;
 		if (reconnect(pipeline, err))
 			return true;
-		if (err->verdict != VERDICT_RECONNECT)
+		if (!verdict_is_passing(err->verdict))
 			return pipeline_fail(pipeline, err);
 		log_trouble(effort, "postgres_away", err);
 	}
@@ -186,6 +195,7 @@ static bool react(struct pipeline *pipeline, const struct span *span, struct eff
 		return true;
 	case VERDICT_PAUSE:
 		log_trouble(effort, "postgres_in_need", err);
+		effort->away = true;
 		pipeline_pause(span->batch, clock_backoff_ms(effort->attempt++, PAUSE_BASE_MS, PAUSE_CAP_MS));
 		return true;
 	case VERDICT_RECONNECT: return come_back(pipeline, span->batch, effort, err);
@@ -194,28 +204,34 @@ static bool react(struct pipeline *pipeline, const struct span *span, struct eff
 			pipeline_pause(span->batch, clock_backoff_ms(effort->attempt, RETRY_BASE_MS, RETRY_CAP_MS));
 		return pg_deallocate(pipeline->pg, err) || come_back(pipeline, span->batch, effort, err);
 	case VERDICT_BISECT:
-		if (!single) {
-			halve(effort, span);
-			return true;
-		}
-		return refuse_command(pipeline, span, err);
+		if (single)
+			return refuse_command(pipeline, span, effort, err);
+		halve(effort, span);
+		effort->bad_end = span->end;
+		return true;
 	case VERDICT_REFUSE: return refuse_partitions(pipeline, span->batch->assignment, err);
 	default: return pipeline_fail(pipeline, err);
 	}
 }
 
-static void went_well(struct effort *effort, uint32_t all)
+/* All up to `end` are stored, of `all` in the batch. */
+static void went_well(struct effort *effort, uint32_t end, uint32_t all)
 {
 	if (effort->away)
 		log_event(LOG_INFO, "postgres_back", "attempts=%u", effort->attempt);
 	effort->away = false;
 	effort->attempt = 0;
-	effort->most = effort->most > all / 2 ? all : effort->most * 2;
+	if (effort->bad_end > end + 1)
+		effort->most = (effort->bad_end - end) / 2;
+	else if (effort->bad_end > end)
+		effort->most = 1;
+	else
+		effort->most = effort->most > all / 3 * 2 ? all : effort->most + effort->most / 2 + 1;
 }
 
 static bool store_spans(struct pipeline *pipeline, struct batch *batch)
 {
-	struct effort effort = {.most = batch->count};
+	struct effort effort = {.most = pipeline->span_most > 0 ? pipeline->span_most : batch->count};
 	struct span span = {.batch = batch};
 	struct err err;
 
@@ -226,11 +242,12 @@ static bool store_spans(struct pipeline *pipeline, struct batch *batch)
 			return false;
 		if (store_span(pipeline, &span, &err)) {
 			span.begin = span.end;
-			went_well(&effort, batch->count);
+			went_well(&effort, span.end, batch->count);
 		} else if (batch->assignment->lost || !react(pipeline, &span, &effort, &err)) {
 			return false;
 		}
 	}
+	pipeline->span_most = effort.most < batch->count ? effort.most : 0;
 	return true;
 }
 
