@@ -33,6 +33,8 @@ static const struct rule rules[] = {
 	{"28", VERDICT_STOP, "Check user and password in `postgres`, and the server's pg_hba.conf."},
 	{"3D", VERDICT_STOP, "Check the database name in `postgres`."},
 	{"3F", VERDICT_STOP, "Run `byunique init`, or check `postgres.schema`."},
+	{"55000", VERDICT_STOP, "A table can't be updated as it is, for one without a replica identity is published."},
+	{"2200H", VERDICT_STOP, "A sequence that a trigger or a default draws from is exhausted."},
 	{"XX001", VERDICT_STOP, "The database is damaged."},
 	{"XX002", VERDICT_STOP, "The database is damaged."},
 	{"", VERDICT_BISECT, NULL},
