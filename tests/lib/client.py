@@ -193,6 +193,11 @@ class Admin:
     def delete_group(self, group):
         self._result(self.client.delete_consumer_groups([group]))
 
+    def members(self, group):
+        """The ids of the group's members: a member that left and came back has another one."""
+        [description] = self._result(self.client.describe_consumer_groups([group]))
+        return sorted(member.member_id for member in description.members)
+
     def assigned(self, group):
         """How many partitions each member of the group has."""
         [description] = self._result(self.client.describe_consumer_groups([group]))

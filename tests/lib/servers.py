@@ -71,7 +71,8 @@ host all guarded 127.0.0.1/32 scram-sha-256
 host all all 127.0.0.1/32 trust
 """
 
-    def __init__(self):
+    def __init__(self, more_settings=""):
+        self.more_settings = more_settings
         self.folder = Path(tempfile.mkdtemp(prefix="byunique-pg-"))
         self.port = processes.free_port()
         self.log = self.folder / "log"
@@ -86,7 +87,7 @@ host all all 127.0.0.1/32 trust
                         "--locale=C", "--no-sync"], check=True, stdout=subprocess.DEVNULL, cwd="/",
                        env=processes.environment(), **self.as_user)
         with open(data / "postgresql.conf", "a") as file:
-            file.write(self.SETTINGS)
+            file.write(self.SETTINGS + self.more_settings)
             file.write("port = %d\nunix_socket_directories = '%s'\n" % (self.port, self.folder))
         (data / "pg_hba.conf").write_text(self.ACCESS)
         self.start()
@@ -114,6 +115,15 @@ host all all 127.0.0.1/32 trust
     def restart(self, sig=signal.SIGQUIT):
         self.stop(sig)
         self.start()
+
+    def freeze(self):
+        """All of it stands still; the kernel goes on taking connections for it."""
+        for pid in [self.process.pid] + processes.children(self.process.pid):
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self):
+        for pid in processes.children(self.process.pid) + [self.process.pid]:
+            os.kill(pid, signal.SIGCONT)
 
     def destroy(self):
         self.stop(signal.SIGQUIT)
