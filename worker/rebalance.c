@@ -51,9 +51,12 @@ static void drain(struct pipeline *pipeline, bool lost)
 	if (wait_landed(pipeline, 1000))
 		return;
 	assignment->lost = true;
-	pg_interrupt(pipeline->pg); /* it waits for PostgreSQL, in vain */
-	if (!wait_landed(pipeline, STUCK_MS))
-		pipeline_stuck("a batch can't be dropped");
+	for (int64_t until_ms = clock_mono_ms() + STUCK_MS; clock_mono_ms() < until_ms;) {
+		pg_interrupt(pipeline->pg); /* it waits for PostgreSQL, in vain; a reconnect would forget that */
+		if (wait_landed(pipeline, 1000))
+			return;
+	}
+	pipeline_stuck("a batch can't be dropped");
 }
 
 /* A batch that is being filled still needs it, so it is freed later. */
@@ -67,8 +70,11 @@ void rebalance_retire(struct pipeline *pipeline, bool lost)
 	drain(pipeline, lost);
 	FAILPOINT_REACH(revoke_drained);
 	pthread_mutex_lock(&pipeline->pg_turn);
-	if (!assignment->lost)
+	if (!assignment->lost) {
+		pg_limit(pipeline->pg, 2000); /* it can be left undone */
 		store_published(pipeline);
+		pg_limit(pipeline->pg, 0);
+	}
 	pipeline->assignment = NULL;
 	pthread_mutex_unlock(&pipeline->pg_turn);
 	pipeline->retired = assignment;

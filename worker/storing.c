@@ -43,14 +43,16 @@ static bool reconnect(struct pipeline *pipeline, struct err *err)
 bool database_take(struct pipeline *pipeline, struct err *err)
 {
 	pthread_mutex_lock(&pipeline->pg_turn);
+	pg_heed(pipeline->pg, signals_stop_requested); /* no batch is in hand */
 	if (pg_alive(pipeline->pg) || reconnect(pipeline, err))
 		return true;
-	pthread_mutex_unlock(&pipeline->pg_turn);
+	database_give(pipeline);
 	return false;
 }
 
 void database_give(struct pipeline *pipeline)
 {
+	pg_heed(pipeline->pg, NULL);
 	pthread_mutex_unlock(&pipeline->pg_turn);
 }
 
@@ -340,10 +342,12 @@ void store_housekeeping(struct pipeline *pipeline, bool idle, int64_t *last_ms)
 	if (due)
 		look_after_connection(pipeline);
 	if (pipeline->assignment != NULL && pg_alive(pipeline->pg)) {
+		pg_heed(pipeline->pg, signals_stop_requested); /* it can be left undone */
 		store_published(pipeline);
 		FAILPOINT_REACH(housekeeping_published);
 		if (due && pg_alive(pipeline->pg) && !expire(pipeline, pipeline->assignment, &more, &err))
-			log_err(LOG_WARN, "housekeeping_failed", &err);
+			log_err(signals_stop_requested() ? LOG_DEBUG : LOG_WARN, "housekeeping_failed", &err);
+		pg_heed(pipeline->pg, NULL);
 		if (due)
 			FAILPOINT_REACH(housekeeping_expired);
 		if (more)

@@ -61,5 +61,7 @@ bool pg_apply_extensions(struct pg *pg, const struct extension *extensions, size
 bool pg_migrate(struct pg *pg, int *from_version, int *to_version, struct err *err) BYU_MUST_CHECK;
 /* Error with a hint to run `byunique init` when the objects are missing or of another version. */
 bool pg_check_version(struct pg *pg, struct err *err) BYU_MUST_CHECK;
+/* A warning in the log for each of the server's settings that weakens a COMMIT: event weak_setting. */
+void pg_warn_weak_settings(struct pg *pg);
 
 #endif

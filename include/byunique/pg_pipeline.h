@@ -39,6 +39,12 @@ bool pg_alive(const struct pg *pg);
 /* From any thread: whatever the connection waits for is given up, and it is not alive any more until pg_reconnect(). */
 void pg_interrupt(struct pg *pg);
 
+/* A round trip may take no longer from now on; 0: as usual. */
+void pg_limit(struct pg *pg, int64_t limit_ms);
+/* What it waits for from now on is given up as soon as give_up() says so, which is asked ten times a second; NULL: no more.
+ * For the thread whose handle it is. */
+void pg_heed(struct pg *pg, bool (*give_up)(void));
+
 /* Connect again in place: same parameters, new session, statements are prepared again at their next use. */
 bool pg_reconnect(struct pg *pg, struct err *err) BYU_MUST_CHECK;
 /* Free what a statement takes on the server; the text may be changed or freed afterwards. */

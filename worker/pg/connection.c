@@ -71,25 +71,35 @@ static void drop_notice(void *unused, const PGresult *result)
 	(void)result;
 }
 
-static bool connect_session(struct pg *pg, struct err *err)
+PGconn *pg_connect_raw(const struct pg *pg)
 {
 	/* Of two values for a key the later wins: what the connection string says itself outranks ours. */
 	static const char *const keys[] = {"fallback_application_name", "connect_timeout", "keepalives_idle",
 					   "keepalives_interval", "keepalives_count", "tcp_user_timeout", "dbname", NULL};
 	const char *values[] = {pg->application, "10", "10", "5", "3", "30000", pg->conninfo, NULL};
 
+	return PQconnectdbParams(keys, values, 1);
+}
+
+static bool connect_session(struct pg *pg, struct err *err)
+{
+	enum { SETUP_LIMIT_MS = 10000 };
+
 	pg->epoch++;
 	pg->queued = 0;
 	pg->is_useless = false;
 	buf_clear(&pg->stale);
-	pg->conn = PQconnectdbParams(keys, values, 1);
+	pg->conn = pg_connect_raw(pg);
 	if (PQstatus(pg->conn) != CONNECTION_OK)
 		return pg_connection_error(pg->conn, "can't connect to PostgreSQL", err);
 	PQsetNoticeReceiver(pg->conn, drop_notice, NULL);
 	if (PQserverVersion(pg->conn) < 130000)
 		return err_set(err, VERDICT_STOP, "", "PostgreSQL 13 or newer is needed, this server is %d",
 			       PQserverVersion(pg->conn) / 10000);
-	return set_up_session(pg, err);
+	pg_limit(pg, SETUP_LIMIT_MS); /* nobody waits for a server that takes connections and leaves it at that */
+	bool ok = pg_refuse_shared_sessions(pg, err) && set_up_session(pg, err);
+	pg_limit(pg, 0);
+	return ok;
 }
 
 bool pg_open(struct pg **out, const char *conninfo, const char *schema, const char *application, struct err *err)

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -99,17 +100,32 @@ static bool connection_lost(struct pg *pg, struct err *err)
 /* Only a worker's statements have a deadline: what a person runs may take its time. */
 static int64_t deadline_of(const struct pg *pg)
 {
+	if (pg->limit_ms > 0)
+		return clock_mono_ms() + pg->limit_ms;
 	return pg->is_worker ? clock_mono_ms() + PG_DEADLINE_MS : INT64_MAX;
 }
 
-static void cancel(struct pg *pg)
+static void *cancel_main(void *handle)
 {
 	char ignored[256];
-	PGcancel *handle = PQgetCancel(pg->conn);
 
-	if (handle != NULL)
-		PQcancel(handle, ignored, sizeof(ignored));
+	PQcancel(handle, ignored, sizeof(ignored));
 	PQfreeCancel(handle);
+	return NULL;
+}
+
+/* By a thread of its own: PQcancel() waits without limit for a server that has taken the connection and is frozen. */
+static void cancel(struct pg *pg)
+{
+	PGcancel *handle = PQgetCancel(pg->conn);
+	pthread_t thread;
+
+	if (handle == NULL)
+		return;
+	if (pthread_create(&thread, NULL, cancel_main, handle) == 0)
+		pthread_detach(thread);
+	else
+		PQfreeCancel(handle);
 }
 
 /* An interrupted wait asks the server to give up, and waits a little longer for it to say so. */
@@ -117,7 +133,7 @@ static void heed_interrupt(struct pg *pg, bool *cancelled, int64_t *deadline_ms)
 {
 	enum { PATIENCE_MS = 2000 };
 
-	if (*cancelled || !pg->interrupted)
+	if (*cancelled || !(pg->interrupted || (pg->give_up != NULL && pg->give_up())))
 		return;
 	cancel(pg);
 	*cancelled = true;
@@ -127,8 +143,7 @@ static void heed_interrupt(struct pg *pg, bool *cancelled, int64_t *deadline_ms)
 static bool too_late(struct pg *pg, struct err *err)
 {
 	pg->is_useless = true;
-	err_set(err, VERDICT_RECONNECT, "", "PostgreSQL did not answer in time");
-	return err_detail(err, "waited %d s", PG_DEADLINE_MS / 1000);
+	return err_set(err, VERDICT_RECONNECT, "", "PostgreSQL did not answer in time");
 }
 
 /* Write what is buffered and read until libpq has a whole result. */
@@ -182,6 +197,16 @@ void pg_give_up(struct pg *pg, const struct err *err)
 {
 	if (err->verdict == VERDICT_RECONNECT)
 		pg->is_useless = true;
+}
+
+void pg_limit(struct pg *pg, int64_t limit_ms)
+{
+	pg->limit_ms = limit_ms;
+}
+
+void pg_heed(struct pg *pg, bool (*give_up)(void))
+{
+	pg->give_up = give_up;
 }
 
 void pg_interrupt(struct pg *pg)

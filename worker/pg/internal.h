@@ -18,6 +18,8 @@ struct pg {
 	int queued;	      /* results to expect in the pipeline: preparations and statements */
 	bool queued_prepare[PG_PIPELINE_MAX];
 	struct pg_statement *queued_statement[PG_PIPELINE_MAX];
+	int64_t limit_ms;      /* for one round trip; 0: the usual one */
+	bool (*give_up)(void); /* asked while it waits; NULL: waits on */
 	bool is_useless; /* the session is of no use any more: not alive until pg_reconnect() */
 	_Atomic bool interrupted; /* by another thread: wait for nothing any more */
 };
@@ -38,6 +40,11 @@ PGresult *pg_last_result(struct pg *pg, bool sent, struct err *err);
 
 /* After an error that only another session can mend (read-only, shutting down …), even if this one still answers. */
 void pg_give_up(struct pg *pg, const struct err *err);
+
+/* A connection as the configuration says, which may have failed. */
+PGconn *pg_connect_raw(const struct pg *pg);
+/* A pooler that gives the session to others between two transactions: VERDICT_STOP (pooler.c). */
+bool pg_refuse_shared_sessions(struct pg *pg, struct err *err);
 
 enum verdict pg_verdict(const char *sqlstate);
 

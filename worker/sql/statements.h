@@ -4,6 +4,7 @@
 
 #define SQL_FILES(X)                                                                                                   \
 	X(session)                                                                                                     \
+	X(weak_settings)                                                                                                     \
 	X(begin)                                                                                                       \
 	X(commit)                                                                                                      \
 	X(lock_catalogue)                                                                                              \
