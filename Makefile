@@ -124,6 +124,11 @@ $(KAFKA): tests/lib/kafka/pom.xml
 bench: $(BUILD)/byunique $(BUILD)/bench/raw_update $(VENV)/.done $(KAFKA)
 	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python tests/bench/run.py $(BENCH)
 
+#: make bench-refused what ten commands in two thousand that the database refuses cost the others
+.PHONY: bench-refused
+bench-refused: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
+	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python tests/bench/refused.py $(BENCH)
+
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(OBJECTS)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LD      $@")

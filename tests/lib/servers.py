@@ -143,6 +143,49 @@ host all all 127.0.0.1/32 trust
         return psycopg.connect(self.conninfo(user, dbname), autocommit=True, connect_timeout=5)
 
 
+class PgBouncer:
+    """A pooler in front of a Postgres, for the role `byunique`."""
+
+    SETTINGS = """
+[databases]
+* = host=127.0.0.1 port={server}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = trust
+auth_file = {folder}/users
+pool_mode = {mode}
+default_pool_size = {size}
+"""
+
+    def __init__(self, postgres, mode, size=10):
+        self.folder = Path(tempfile.mkdtemp(prefix="byunique-bouncer-"))
+        self.port = processes.free_port()
+        (self.folder / "users").write_text('"byunique" ""\n"postgres" ""\n')
+        (self.folder / "ini").write_text(self.SETTINGS.format(server=postgres.port, port=self.port, folder=self.folder,
+                                                              mode=mode, size=size))
+        os.chmod(self.folder, 0o755)
+        program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+        self.process = processes.start([program, str(self.folder / "ini")], self.folder / "log", cwd="/",
+                                       env=processes.environment(), **unprivileged())
+        processes.wait_for(self._answers, "pgbouncer", alive=self.process)
+
+    def conninfo(self):
+        return "host=127.0.0.1 port=%d user=byunique dbname=byunique" % self.port
+
+    def _answers(self):
+        try:
+            psycopg.connect(self.conninfo(), connect_timeout=5).close()
+            return True
+        except psycopg.OperationalError:
+            return False
+
+    def destroy(self):
+        processes.stop(self.process, signal.SIGINT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
 class Kafka:
     """One broker that is its own controller (KRaft)."""
 

@@ -20,18 +20,27 @@ static bool ask_pid(struct pg *pg, int64_t *pid, struct err *err)
 	return true;
 }
 
+/* Statement mode: each statement meets another session, so there are no transactions. */
+static bool knows_no_transactions(const struct err *err)
+{
+	return strstr(err->detail, "statement pooling") != NULL;
+}
+
 /* The second connection takes a session for as long as its transaction lasts. Where the pooler has none left for it, it
  * fails: then this one's is not shared. */
 static bool meets_ours(struct pg *pg, struct pg *other, int64_t ours, bool *shared, struct err *err)
 {
-	struct err ignored;
+	struct err told;
 	int64_t theirs = 0, again = 0;
 
-	if (!pg_script(other, "BEGIN", &ignored) || !ask_pid(other, &theirs, &ignored))
+	if (!pg_script(other, "BEGIN", &told) || !ask_pid(other, &theirs, &told)) {
+		*shared = knows_no_transactions(&told);
 		return true;
-	bool ok = ask_pid(pg, &again, err);
+	}
+	*shared = theirs == ours;
+	bool ok = *shared || ask_pid(pg, &again, err);
 	pg_rollback(other);
-	*shared = ok && (theirs == ours || again != ours);
+	*shared = *shared || (ok && again != ours);
 	return ok;
 }
 
