@@ -163,9 +163,10 @@ def test_commands_wait_and_the_worker_stays(own, kind):
 
 @pytest.mark.parametrize("sqlstate", ["40001", "40P01", "55P03", "57014", "53100", "53200", "58030", "25006", "57P03"])
 def test_failed_transactions_are_repeated(own, sqlstate):
+    """Also where a command is alone in its transaction, and none could be found to be at fault but it."""
     own.db.execute(RAISE.format(schema=own.schema, sqlstate=sqlstate))
-    sent = own.send(*numbered("once", 200))
-    own.worker()
+    sent = own.send(*numbered("once", 20))
+    own.worker(**{"batch.max.commands": 1})
     own.wait_results(len(sent))
     own.stop()
     assert own.db.execute("SELECT last_value FROM tries").fetchone()[0] > 3
