@@ -339,19 +339,19 @@ void store_housekeeping(struct pipeline *pipeline, bool idle, int64_t *last_ms)
 	if (!due && !idle)
 		return;
 	pthread_mutex_lock(&pipeline->pg_turn);
+	pg_heed(pipeline->pg, signals_stop_requested); /* it can be left undone */
 	if (due)
 		look_after_connection(pipeline);
 	if (pipeline->assignment != NULL && pg_alive(pipeline->pg)) {
-		pg_heed(pipeline->pg, signals_stop_requested); /* it can be left undone */
 		store_published(pipeline);
 		FAILPOINT_REACH(housekeeping_published);
 		if (due && pg_alive(pipeline->pg) && !expire(pipeline, pipeline->assignment, &more, &err))
 			log_err(signals_stop_requested() ? LOG_DEBUG : LOG_WARN, "housekeeping_failed", &err);
-		pg_heed(pipeline->pg, NULL);
 		if (due)
 			FAILPOINT_REACH(housekeeping_expired);
 		if (more)
 			*last_ms = 0; /* again after the next batch */
 	}
+	pg_heed(pipeline->pg, NULL);
 	pthread_mutex_unlock(&pipeline->pg_turn);
 }
