@@ -327,7 +327,7 @@ static void look_after_connection(struct pipeline *pipeline)
 		return;
 	}
 	log_err(LOG_WARN, "postgres_away", &err);
-	if (err.verdict != VERDICT_RECONNECT)
+	if (!verdict_is_passing(err.verdict))
 		pipeline_fail(pipeline, &err);
 }
 
