@@ -16,7 +16,7 @@ import psycopg
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from lib import processes
+from lib import processes, relay
 
 ROOT = Path(__file__).resolve().parents[2]
 KAFKA_JARS = ROOT / "build" / "kafka"
@@ -77,6 +77,7 @@ host all all 127.0.0.1/32 trust
         self.port = processes.free_port()
         self.log = self.folder / "log"
         self.process = None
+        self.relay = relay.Relay(self.port, relay.PostgresTap)
         self.as_user = unprivileged()
         if self.as_user:
             os.chown(self.folder, self.as_user["user"], self.as_user["group"])
@@ -95,6 +96,7 @@ host all all 127.0.0.1/32 trust
             connection.execute("CREATE ROLE byunique LOGIN")
             connection.execute("CREATE ROLE guarded LOGIN PASSWORD '%s'" % self.PASSWORD)
             connection.execute("CREATE DATABASE byunique OWNER byunique")
+        self.relay.open()
         return self
 
     def start(self):
@@ -126,6 +128,7 @@ host all all 127.0.0.1/32 trust
             os.kill(pid, signal.SIGCONT)
 
     def destroy(self):
+        self.relay.close()
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -138,6 +141,11 @@ host all all 127.0.0.1/32 trust
 
     def conninfo(self, user="byunique", dbname="byunique"):
         return "host=127.0.0.1 port=%d user=%s dbname=%s" % (self.port, user, dbname)
+
+    @property
+    def relayed(self):
+        """The worker's connection string, by way of the relay."""
+        return "host=127.0.0.1 port=%d user=byunique dbname=byunique" % self.relay.port
 
     def connect(self, user="postgres", dbname="byunique"):
         return psycopg.connect(self.conninfo(user, dbname), autocommit=True, connect_timeout=5)
@@ -187,14 +195,16 @@ default_pool_size = {size}
 
 
 class Kafka:
-    """One broker that is its own controller (KRaft)."""
+    """One broker that is its own controller (KRaft). Clients that bootstrap by `relayed` are told to come back by way of the
+    relay, for whatever they want."""
 
     SETTINGS = """
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},RELAYED://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},RELAYED://127.0.0.1:{relay}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,RELAYED:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={folder}/data
@@ -218,6 +228,7 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
     def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="byunique-kafka-"))
         self.port = processes.free_port()
+        self.relay = relay.Relay(processes.free_port(), relay.KafkaTap)
         self.log = self.folder / "log"
         self.properties = self.folder / "server.properties"
         self.process = None
@@ -226,13 +237,18 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
     def servers(self):
         return "127.0.0.1:%d" % self.port
 
+    @property
+    def relayed(self):
+        return "127.0.0.1:%d" % self.relay.port
+
     def _java(self, main, *arguments):
         config = "-Dlog4j2.configurationFile=%s" % (KAFKA_CONFIG / "log4j2.properties")
         return ["java"] + self.JAVA + [config, "-cp", str(KAFKA_JARS / "*"), main] + list(arguments)
 
     def create(self):
-        self.properties.write_text(self.SETTINGS.format(port=self.port, folder=self.folder,
-                                                        controller=processes.free_port()))
+        self.properties.write_text(self.SETTINGS.format(
+            port=self.port, behind=self.relay.target_port, relay=self.relay.port, folder=self.folder,
+            controller=processes.free_port()))
         done = subprocess.run(self._java("kafka.tools.StorageTool", "format", "--config", str(self.properties),
                                          "--cluster-id", "byunique-tests-cluster"),
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd="/")
@@ -240,6 +256,7 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
             raise RuntimeError("Kafka's storage could not be formatted: %s" % done.stdout)
         self.start()
         processes.wait_for(self._coordinates, "Kafka's group coordinator", timeout_s=60, alive=self.process)
+        self.relay.open()
         return self
 
     def start(self):
@@ -251,6 +268,10 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
             processes.stop(self.process, signal.SIGKILL)
             raise
 
+    def kill(self):
+        """As if the machine had lost power; start() brings it back."""
+        processes.stop(self.process, signal.SIGKILL)
+
     def freeze(self):
         self.process.send_signal(signal.SIGSTOP)
 
@@ -258,7 +279,8 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
         self.process.send_signal(signal.SIGCONT)
 
     def destroy(self):
-        processes.stop(self.process, signal.SIGKILL)  # nothing of it is needed any more
+        self.relay.close()
+        self.kill()  # nothing of it is needed any more
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _coordinates(self):
