@@ -67,7 +67,8 @@ def order(results):
             continue
         partition, offset = each.source
         place = each.partition, each.key, partition
-        assert last.get(place, (-1, -1)) < (each.offset, offset), "results with key %r out of order" % each.key
+        result_before, command_before = last.get(place, (-1, -1))
+        assert result_before < each.offset and command_before < offset, "results with key %r out of order" % each.key
         last[place] = each.offset, offset
 
 
