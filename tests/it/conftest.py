@@ -52,10 +52,12 @@ def site(sites):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Shows the workers' logs with a failure."""
+    """Shows the workers' logs, and the test's own, with a failure."""
     outcome = yield
     report = outcome.get_result()
     if report.failed:
         for site in getattr(item, "sites", []):
             for worker in site.workers:
                 report.sections.append((worker.log_path.name, processes.tail(worker.log_path)))
+            for path in site.logs:
+                report.sections.append((path.name, processes.tail(path, 300)))

@@ -5,9 +5,12 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 PR_SET_PDEATHSIG = 1
+_FOREVER = ThreadPoolExecutor(1)  # a thread that lives as long as the tests
 
 
 def _die_with_parent(sig):
@@ -23,6 +26,13 @@ def _die_with_parent(sig):
 def start(argv, log_path, death_signal=signal.SIGKILL, **options):
     """Start argv with stdout and stderr appended to log_path. It gets a session of its own, so that Ctrl-C in the
     terminal reaches the tests alone, and they end it in order."""
+    if threading.current_thread() is not threading.main_thread():
+        # The kernel takes the end of the thread that started a child for the end of its parent.
+        return _FOREVER.submit(_start, argv, log_path, death_signal, options).result()
+    return _start(argv, log_path, death_signal, options)
+
+
+def _start(argv, log_path, death_signal, options):
     with open(log_path, "ab") as log:
         options.setdefault("stdout", log)
         return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=log, start_new_session=True,

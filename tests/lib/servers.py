@@ -225,7 +225,9 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 """
     JAVA = ["-Xmx512m", "-Xms256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
-    def __init__(self):
+    def __init__(self, settings=""):
+        """settings: lines that are added to the broker's own."""
+        self.settings = self.SETTINGS + settings
         self.folder = Path(tempfile.mkdtemp(prefix="byunique-kafka-"))
         self.port = processes.free_port()
         self.relay = relay.Relay(processes.free_port(), relay.KafkaTap)
@@ -246,7 +248,7 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
         return ["java"] + self.JAVA + [config, "-cp", str(KAFKA_JARS / "*"), main] + list(arguments)
 
     def create(self):
-        self.properties.write_text(self.SETTINGS.format(
+        self.properties.write_text(self.settings.format(
             port=self.port, behind=self.relay.target_port, relay=self.relay.port, folder=self.folder,
             controller=processes.free_port()))
         done = subprocess.run(self._java("kafka.tools.StorageTool", "format", "--config", str(self.properties),

@@ -36,6 +36,7 @@ class Site:
             "schemas.dir": str(wire.SCHEMAS)}
         self.settings.update(settings)
         self.workers, self._open = [], []
+        self.logs = []  # paths of more that is worth a look when a test fails
         self.admin = client.Admin(kafka.servers)
         self.db = self._connect()
 
