@@ -284,6 +284,7 @@ class Relay:
         return trap
 
     def disarm(self):
+        """No trap any more; what one holds goes on."""
         with self.turn:
             trap, self.trap = self.trap, None
         if trap is not None:
@@ -329,12 +330,11 @@ class Relay:
         """A message is about to be forwarded. Raises Gone when it shall not be."""
         with self.turn:
             trap = self.trap
-            if trap is None or (trap.kind, trap.name) != (kind, name):
+            if trap is None or trap.sprung.is_set() or (trap.kind, trap.name) != (kind, name):
                 return
-            self.trap = None
-        if trap.keep_out:
-            self.refuse()
-        trap.sprung.set()
+            if trap.keep_out:
+                self.refuse()
+            trap.sprung.set()
         if trap.hold:
             while not trap.released.wait(LOOK_S):
                 if connection.is_cut:

@@ -114,7 +114,7 @@ def test_traps_lose_and_hold(relay):
     trap.wait()
     with pytest.raises(socket.timeout):
         client.recv(10)
-    trap.release()
+    relay.disarm()
     assert client.recv(10) == b"b"
     relay.arm(Trap("request", "", keep_out=True))
     client.sendall(b"c")
