@@ -51,7 +51,7 @@ KAFKA      := build/kafka/.done
 # V=1 shows the commands in full.
 Q          := $(if $(V),,@)
 
-.PHONY: all help deps demo test test-unit test-it bench fuzz lint format install uninstall clean
+.PHONY: all help deps demo test test-unit test-it torture bench fuzz lint format install uninstall clean
 all: $(BUILD)/byunique
 
 help:
@@ -119,6 +119,12 @@ $(KAFKA): tests/lib/kafka/pom.xml
 	@deploy/deps all
 	tests/lib/kafka/fetch build/kafka
 	@touch $@
+
+#: make torture      nemesis runs for SECONDS=900, each with a seed of its own and ROUND=180 s of faults (SEED=…: the first)
+torture: SECONDS ?= 900
+torture: ROUND   ?= 180
+torture: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
+	@BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) tests/torture $(VENV)/bin/python $(SECONDS) $(ROUND) $(SEED)
 
 #: make bench        the worker beside the same updates written from memory, in one run
 bench: $(BUILD)/byunique $(BUILD)/bench/raw_update $(VENV)/.done $(KAFKA)
