@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import List, Optional, Tuple
 
 from confluent_kafka import (OFFSET_BEGINNING, Consumer, ConsumerGroupTopicPartitions, IsolationLevel, KafkaError,
-                             Producer, TopicPartition)
+                             KafkaException, Producer, TopicPartition)
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from lib import wire
@@ -133,7 +133,7 @@ class Sender:
             self.producer.produce(self.topic, value=message.value, key=message.key, headers=message.headers,
                                   on_delivery=stored(at), **options)
             self.producer.poll(0)
-        assert self.producer.flush(60) == 0, "not everything could be produced"
+        assert self.producer.flush(240) == 0, "not everything could be produced"
         return sent
 
 
@@ -202,6 +202,34 @@ class Admin:
         """How many partitions each member of the group has."""
         [description] = self._result(self.client.describe_consumer_groups([group]))
         return [len(member.assignment.topic_partitions) for member in description.members]
+
+
+class Onlooker:
+    """Sees where a group and its topic stand while the broker comes and goes, as a consumer that never joins. An Admin's
+    request that waits for a group's coordinator when the broker is killed can abort the whole process (librdkafka 2.12.2:
+    assertion in rd_kafka_enq_once_del_source_return)."""
+
+    TIMEOUT_S = 5
+
+    def __init__(self, servers, group, topic, partitions):
+        self.consumer = Consumer(dict(QUIET, **{"bootstrap.servers": servers, "group.id": group,
+                                                "enable.auto.commit": False}))
+        self.partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
+
+    def committed(self):
+        """{partition: offset} of the group; partitions without one are missing. Raises KafkaException."""
+        answers = self.consumer.committed(self.partitions, timeout=self.TIMEOUT_S)
+        for each in answers:
+            if each.error is not None:
+                raise KafkaException(each.error)
+        return {each.partition: each.offset for each in answers if each.offset >= 0}
+
+    def log_ends(self):
+        return {each.partition: self.consumer.get_watermark_offsets(each, timeout=self.TIMEOUT_S)[1]
+                for each in self.partitions}
+
+    def close(self):
+        self.consumer.close()
 
 
 class _NoTopic:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import psycopg
 from confluent_kafka import KafkaException
 
-from lib import check, processes
+from lib import check, client, processes
 from lib.model import Model, Refused, ascii_lower
 
 
@@ -152,13 +152,14 @@ class Sampler(threading.Thread):
         super().__init__(daemon=True)
         self.site, self.progress = site, Progress()
         self.failure, self.ending, self.db = None, threading.Event(), None
+        self.kafka = client.Onlooker(site.kafka.servers, site.group, site.commands, site.partitions)
 
     def run(self):
         while not self.ending.wait(self.PAUSE_S):
             try:
                 self.progress.add(*self._look())
-            except (psycopg.Error, KafkaException, TimeoutError):
-                self._close()
+            except (psycopg.Error, KafkaException):
+                self._disconnect()
             except BaseException as failure:  # whatever it is, stop() tells
                 self.failure = failure
                 return
@@ -167,15 +168,12 @@ class Sampler(threading.Thread):
         site = self.site
         if self.db is None:
             self.db = site.postgres.connect()
-        committed = site.admin.committed(site.group, site.commands)
+        committed = self.kafka.committed()
         rows = self.db.execute("SELECT partition, next_offset, published_offset FROM %s.position WHERE topic = '%s'" % (
             site.schema, site.commands)).fetchall()
-        ends = site.admin.log_ends(site.commands)
-        if len(ends) < site.partitions:
-            raise TimeoutError  # a broker that has just come back does not know all of them yet
-        return committed, {partition: tuple(offsets) for partition, *offsets in rows}, ends
+        return committed, {partition: tuple(offsets) for partition, *offsets in rows}, self.kafka.log_ends()
 
-    def _close(self):
+    def _disconnect(self):
         if self.db is not None:
             self.db.close()
         self.db = None
@@ -188,7 +186,8 @@ class Sampler(threading.Thread):
         """Raises what was found."""
         self.ending.set()
         self.join(60)
-        self._close()
+        self._disconnect()
+        self.kafka.close()
         self.check()
         assert self.progress.looks > 0, "nothing was ever looked at"
 
