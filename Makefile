@@ -24,7 +24,7 @@ else
 OPTIMIZE   ?= -O2 -D_FORTIFY_SOURCE=2
 endif
 
-LIBRARIES  := rdkafka avro-c libpq jansson libcrypto libmicrohttpd
+LIBRARIES  := rdkafka avro-c libpq jansson libcrypto libcurl libmicrohttpd
 WARNINGS   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla \
               -Wformat=2 -Wundef
 HARDENING  := -fstack-protector-strong -fPIE -fno-strict-aliasing
@@ -40,8 +40,8 @@ LDLIBS     += $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
 STAGES     := fetch decode validate recall plan apply answer commit
 SOURCES    := $(STAGES:%=worker/stages/%.c) worker/run.c worker/pipeline.c worker/rebalance.c worker/assignment.c worker/storing.c \
               worker/observe.c \
-              $(sort $(wildcard worker/base/*.c worker/model/*.c worker/avro/*.c worker/pg/*.c worker/kafka/*.c \
-                                worker/sql/*.c worker/admin/*.c worker/cli/*.c))
+              $(sort $(wildcard worker/base/*.c worker/model/*.c worker/avro/*.c worker/registry/*.c worker/pg/*.c \
+                                worker/kafka/*.c worker/sql/*.c worker/admin/*.c worker/cli/*.c))
 OBJECTS    := $(SOURCES:%.c=$(BUILD)/%.o)
 MAIN       := $(BUILD)/worker/main.o
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))

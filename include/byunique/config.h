@@ -14,6 +14,9 @@ struct property {
 	char *source; /* "FILE:LINE", the variable's name, "-X" or "default"; for messages */
 };
 
+/* What to do about a schema of ours that a registry has to give an id. */
+enum registering { REGISTER_AUTO, REGISTER_LOOKUP };
+
 struct config {
 #define CONFIG_FIELD_STRING char *
 #define CONFIG_FIELD_TOPIC char *
@@ -21,6 +24,7 @@ struct config {
 #define CONFIG_FIELD_DURATION int64_t
 #define CONFIG_FIELD_LEVEL enum log_level
 #define CONFIG_FIELD_FORMAT enum log_format
+#define CONFIG_FIELD_REGISTER enum registering
 #define CONFIG(type, field, key, default_value, min, max, text) CONFIG_FIELD_##type field;
 #include "byunique/config.def"
 #undef CONFIG

@@ -349,6 +349,7 @@ static void test_sample_is_the_defaults(void **state)
 #define CONFIG_SAME_DURATION					CONFIG_SAME_INT
 #define CONFIG_SAME_LEVEL					CONFIG_SAME_INT
 #define CONFIG_SAME_FORMAT					CONFIG_SAME_INT
+#define CONFIG_SAME_REGISTER					CONFIG_SAME_INT
 #define CONFIG(type, field, key, default_value, min, max, text) CONFIG_SAME_##type(field) lines--;
 #include "byunique/config.def"
 #undef CONFIG

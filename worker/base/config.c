@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum key_type { KEY_STRING, KEY_TOPIC, KEY_INT, KEY_DURATION, KEY_LEVEL, KEY_FORMAT };
+enum key_type { KEY_STRING, KEY_TOPIC, KEY_INT, KEY_DURATION, KEY_LEVEL, KEY_FORMAT, KEY_REGISTER };
 
 struct key {
 	const char *name;
@@ -188,9 +188,20 @@ static bool set_format(const struct key *key, const char *value, void *field, st
 	return true;
 }
 
+static bool set_register(const struct key *key, const char *value, void *field, struct err *err)
+{
+	bool lookup = strcmp(value, "lookup") == 0;
+
+	if (!lookup && strcmp(value, "auto") != 0)
+		return wrong(key, err, "auto or lookup");
+	*(enum registering *)field = lookup ? REGISTER_LOOKUP : REGISTER_AUTO;
+	return true;
+}
+
 static bool (*const setters[])(const struct key *key, const char *value, void *field, struct err *err) = {
 	[KEY_STRING] = set_string,     [KEY_TOPIC] = set_topic, [KEY_INT] = set_int,
 	[KEY_DURATION] = set_duration, [KEY_LEVEL] = set_level, [KEY_FORMAT] = set_format,
+	[KEY_REGISTER] = set_register,
 };
 
 /* --- kafka.* ----------------------------------------------------------------------------------------------------- */
