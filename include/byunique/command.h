@@ -5,16 +5,32 @@
 
 #include "byunique/slice.h"
 
-enum value_kind { VALUE_NULL, VALUE_BOOLEAN, VALUE_INT, VALUE_LONG, VALUE_FLOAT, VALUE_DOUBLE, VALUE_STRING };
+/* Those up to STRING are the branches of our own schema's union; those behind it come from writers whose schemas say more
+ * of an int, a long, or bytes. */
+enum value_kind {
+	VALUE_NULL,
+	VALUE_BOOLEAN,
+	VALUE_INT,
+	VALUE_LONG,
+	VALUE_FLOAT,
+	VALUE_DOUBLE,
+	VALUE_STRING,
+	VALUE_DATE,
+	VALUE_TIMESTAMP,
+	VALUE_LOCAL_TIME, /* a time of day, or a timestamp without a time zone */
+	VALUE_DECIMAL,
+};
 
 /* An attribute's value as the producer wrote it. */
 struct value {
 	enum value_kind kind;
+	uint32_t scale; /* decimal digits after the point: of a DECIMAL, and of the seconds of a TIMESTAMP or LOCAL_TIME */
 	union {
 		bool boolean;
-		int64_t integer; /* INT and LONG */
+		int64_t integer; /* INT and LONG; DATE: days since 1970-01-01; TIMESTAMP: 10^-scale seconds since
+				    1970-01-01T00:00:00Z; LOCAL_TIME: as written */
 		double real;	 /* FLOAT (widened) and DOUBLE */
-		struct slice string;
+		struct slice string; /* STRING; DECIMAL: the number times 10^scale, two's complement, big-endian */
 	};
 };
 

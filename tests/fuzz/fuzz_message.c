@@ -60,6 +60,7 @@ static bool same_value(const struct value *a, const struct value *b)
 	case VALUE_DOUBLE:
 		return (a->real != a->real && b->real != b->real) || memcmp(&a->real, &b->real, sizeof(a->real)) == 0;
 	case VALUE_STRING: return slice_equal(a->string, b->string);
+	default: break; /* our own schema has no others */
 	}
 	return false;
 }

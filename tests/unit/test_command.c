@@ -61,6 +61,26 @@ static void test_golden_contents(void **state)
 			    "dbed3e4cd137adf261f2ad424f74771f");
 }
 
+#define OF_KIND(k, s, n) ((struct value){.kind = VALUE_##k, .scale = (s), .integer = (n)})
+#define DECIMAL(s, bytes) ((struct value){.kind = VALUE_DECIMAL, .scale = (s), .string = {"" bytes, sizeof(bytes) - 1}})
+
+static void test_logical_types(void **state)
+{
+	(void)state;
+	assert_string_equal(ONE("a", OF_KIND(TIMESTAMP, 6, -1)).hex, "498b99d1f6b2a0182021ad5ab4643abd");
+	assert_string_equal(ONE("a", DECIMAL(2, "\xFB\x1E")).hex, "ea626e9270f85a463c19f48c60f6e34c");
+	assert_string_equal(ONE("a", OF_KIND(TIMESTAMP, 9, 1)).hex, "e4577681fc3345131bcc89a9ed61ec7e");
+	assert_string_equal(ONE("a", OF_KIND(LOCAL_TIME, 3, 5)).hex, "74c43584459b7b0c63ad69a16fe0d19a");
+	assert_string_equal(ONE("a", DECIMAL(5, "\x05")).hex, "e4745c51c37f1d1a634c940bc2a4d7da");
+	assert_same(ONE("a", OF_KIND(DATE, 0, 5)), ONE("a", INT(5)));
+	assert_same(ONE("a", OF_KIND(TIMESTAMP, 3, 5)), ONE("a", LONG(5)));
+	assert_same(ONE("a", OF_KIND(TIMESTAMP, 6, 5000)), ONE("a", LONG(5)));
+	assert_same(ONE("a", OF_KIND(TIMESTAMP, 9, -5000000)), ONE("a", LONG(-5)));
+	assert_same(ONE("a", DECIMAL(1, "\xCE")), ONE("a", INT(-5)));
+	assert_same(ONE("a", DECIMAL(2, "\x00\x7D")), ONE("a", DECIMAL(3, "\x04\xE2")));
+	assert_differ(ONE("a", OF_KIND(LOCAL_TIME, 3, 5)), ONE("a", LONG(5)));
+}
+
 static void test_same_content(void **state)
 {
 	(void)state;
@@ -237,6 +257,7 @@ int main(void)
 		cmocka_unit_test(test_other_content),	      cmocka_unit_test(test_order_does_not_matter),
 		cmocka_unit_test(test_golden_messages),	      cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_uuid),		      cmocka_unit_test(test_no_uuid),
+		cmocka_unit_test(test_logical_types),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,7 @@ static void show_value(const struct value *value, struct buf *out)
 	case VALUE_FLOAT: buf_adds(out, "float"); break;
 	case VALUE_DOUBLE: buf_printf(out, "double %g", value->real); break;
 	case VALUE_STRING: buf_printf(out, "'" SLICE_FMT "'", SLICE_ARG(value->string)); break;
+	default: fail_msg("no kind that a file has: %d", (int)value->kind);
 	}
 }
 

@@ -240,6 +240,50 @@ static void test_currency(void **state)
 		refused(TYPE_CURRENCY, text_value(bad[i]));
 }
 
+static struct value decimal_value(char bytes[24], __int128 unscaled, unsigned size, uint32_t scale)
+{
+	for (unsigned i = size; i-- > 0; unscaled >>= 8)
+		bytes[i] = (char)(unscaled & 0xFF);
+	return (struct value){.kind = VALUE_DECIMAL, .scale = scale, .string = slice_of(bytes, size)};
+}
+
+/* Against arithmetic on 128 bits; 16 bytes, or 24 with nothing but the sign in front. */
+static void test_random_decimals(void **state)
+{
+	unsigned seed = 4711;
+
+	(void)state;
+	for (int turn = 0; turn < 200000; turn++) {
+		__int128 unscaled = 0, magnitude, scaled;
+		uint32_t scale = (uint32_t)rand_r(&seed) % 20;
+		bool whole = true;
+		char bytes[24];
+		struct cell cell;
+
+		for (int i = 0; i < 4; i++)
+			unscaled = unscaled << 31 | rand_r(&seed);
+		unscaled >>= rand_r(&seed) % 120;
+		for (int tens = rand_r(&seed) % 12; tens > 0 && unscaled < ((__int128)1 << 120); tens--)
+			unscaled *= 10;
+		magnitude = scaled = unscaled;
+		for (uint32_t s = scale; s > 4; s--) {
+			whole = whole && scaled % 10 == 0;
+			scaled /= 10;
+		}
+		for (uint32_t s = scale; s < 4 && scaled < ((__int128)1 << 100); s++)
+			scaled *= 10;
+		bool fits = whole && scaled < (__int128)10000000000000000000u;
+		bool negative = rand_r(&seed) % 2;
+		struct value value =
+			decimal_value(bytes, negative ? -magnitude : magnitude, rand_r(&seed) % 2 ? 16 : 24, scale);
+		assert_int_equal(reason_of(&of_type[TYPE_CURRENCY], value, &cell) == NULL, fits);
+		if (!fits)
+			continue;
+		assert_true(cell.decimal.scaled == (uint64_t)scaled);
+		assert_int_equal(cell.decimal.negative, negative && scaled > 0);
+	}
+}
+
 static void test_boolean(void **state)
 {
 	(void)state;
@@ -466,7 +510,7 @@ int main(void)
 		cmocka_unit_test(test_boolean),			  cmocka_unit_test(test_reasons_hold_no_value),
 		cmocka_unit_test(test_text_of_files),		  cmocka_unit_test(test_kinds_of_text),
 		cmocka_unit_test(test_written_and_read_back),	  cmocka_unit_test(test_random_doubles),
-		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_order),			  cmocka_unit_test(test_random_decimals),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 
 #include <stddef.h>
 
-enum target { TARGET_STRING, TARGET_BOOLEAN, TARGET_INT, TARGET_LONG, TARGET_ATTRIBUTES, TARGET_RECORD };
+enum target { TARGET_STRING, TARGET_BOOLEAN, TARGET_INT, TARGET_LONG, TARGET_INSTANT, TARGET_ATTRIBUTES, TARGET_RECORD };
 
 struct reader_field {
 	const char *name;
@@ -42,7 +42,7 @@ static const struct reader_field command_fields[] = {
 	{"ext_name", TARGET_STRING, false, true, offsetof(struct command, ext_name), NO_FLAG, NULL},
 	{"attributes", TARGET_ATTRIBUTES, false, true, 0, NO_FLAG, NULL},
 	{"batch_id", TARGET_STRING, true, false, offsetof(struct command, batch_id), NO_FLAG, NULL},
-	{"issued_at", TARGET_LONG, true, false, offsetof(struct command, issued_at_ms),
+	{"issued_at", TARGET_INSTANT, true, false, offsetof(struct command, issued_at_ms),
 	 offsetof(struct command, has_issued_at), NULL},
 };
 const struct reader_record reader_command = {"UpdateByUnique", RECORD_OF(command_fields)};
@@ -71,9 +71,9 @@ static const struct reader_field result_fields[] = {
 	{"error", TARGET_RECORD, true, false, 0, NO_FLAG, &reader_problem},
 	{"duplicate", TARGET_BOOLEAN, false, false, offsetof(struct result, duplicate), NO_FLAG, NULL},
 	{"source", TARGET_RECORD, false, true, 0, NO_FLAG, &reader_source},
-	{"issued_at", TARGET_LONG, true, false, offsetof(struct result, issued_at_ms),
+	{"issued_at", TARGET_INSTANT, true, false, offsetof(struct result, issued_at_ms),
 	 offsetof(struct result, has_issued_at), NULL},
-	{"processed_at", TARGET_LONG, false, true, offsetof(struct result, processed_at_ms), NO_FLAG, NULL},
+	{"processed_at", TARGET_INSTANT, false, true, offsetof(struct result, processed_at_ms), NO_FLAG, NULL},
 };
 const struct reader_record reader_result = {"UpdateResult", RECORD_OF(result_fields)};
 
@@ -97,7 +97,7 @@ static bool record_resolves(const struct shape *shape, const struct reader_recor
 
 static bool is_value_kind(const struct shape *shape)
 {
-	return shape->kind < SHAPE_PRIMITIVES;
+	return shape->kind < SHAPE_PRIMITIVES || (shape->kind == SHAPE_FIXED && shape->logical == LOGICAL_DECIMAL);
 }
 
 /* A type that is no union; null has been dealt with. */
@@ -107,7 +107,8 @@ static bool plain_resolves(const struct shape *shape, const struct reader_field 
 	case TARGET_STRING: return shape->kind == SHAPE_STRING || shape->kind == SHAPE_BYTES;
 	case TARGET_BOOLEAN: return shape->kind == SHAPE_BOOLEAN;
 	case TARGET_INT: return shape->kind == SHAPE_INT;
-	case TARGET_LONG: return shape->kind == SHAPE_INT || shape->kind == SHAPE_LONG;
+	case TARGET_LONG:
+	case TARGET_INSTANT: return shape->kind == SHAPE_INT || shape->kind == SHAPE_LONG;
 	case TARGET_RECORD: return shape->kind == SHAPE_RECORD && record_resolves(shape, field->record, refusal);
 	case TARGET_ATTRIBUTES: break;
 	}
@@ -234,6 +235,36 @@ static const struct shape *take_branch(struct cursor *cursor, const struct shape
 	return guard_index(cursor, shape->count, &index) ? shape->parts[index] : NULL;
 }
 
+static enum value_kind whole_kind(const struct shape *shape)
+{
+	switch (shape->logical) {
+	case LOGICAL_DATE: return VALUE_DATE;
+	case LOGICAL_TIMESTAMP: return VALUE_TIMESTAMP;
+	case LOGICAL_LOCAL_TIME: return VALUE_LOCAL_TIME;
+	default: return shape->kind == SHAPE_INT ? VALUE_INT : VALUE_LONG;
+	}
+}
+
+static bool read_decimal(struct cursor *cursor, const struct shape *shape, struct value *value)
+{
+	value->kind = VALUE_DECIMAL;
+	if (shape->kind == SHAPE_FIXED)
+		return guard_fixed(cursor, shape->size_bytes, &value->string);
+	return guard_bytes(cursor, &value->string);
+}
+
+/* Our own schema's instants are milliseconds. */
+static int64_t to_ms(const struct shape *shape, int64_t number)
+{
+	int64_t unit = 1;
+
+	if (shape->logical != LOGICAL_TIMESTAMP)
+		return number;
+	for (uint32_t digits = shape->scale; digits > 3; digits--)
+		unit *= 10;
+	return number / unit - (number % unit < 0);
+}
+
 /* Of several of our branches that a writer's type fits, Avro takes the type's own: so the kind stays as it was written,
  * and bytes, which have none, become a string. */
 static bool read_attribute_value(struct cursor *cursor, const struct shape *type, struct value *value)
@@ -243,11 +274,14 @@ static bool read_attribute_value(struct cursor *cursor, const struct shape *type
 
 	if (shape == NULL)
 		return false;
+	value->scale = shape->scale;
+	if (shape->logical == LOGICAL_DECIMAL)
+		return read_decimal(cursor, shape, value);
 	switch (shape->kind) {
 	case SHAPE_NULL: value->kind = VALUE_NULL; return true;
 	case SHAPE_BOOLEAN: value->kind = VALUE_BOOLEAN; return guard_boolean(cursor, &value->boolean);
-	case SHAPE_INT: value->kind = VALUE_INT; return read_number(cursor, shape, &value->integer);
-	case SHAPE_LONG: value->kind = VALUE_LONG; return read_number(cursor, shape, &value->integer);
+	case SHAPE_INT:
+	case SHAPE_LONG: value->kind = whole_kind(shape); return read_number(cursor, shape, &value->integer);
 	case SHAPE_FLOAT: value->kind = VALUE_FLOAT; return read_real(cursor, shape, &value->real);
 	case SHAPE_DOUBLE: value->kind = VALUE_DOUBLE; return read_real(cursor, shape, &value->real);
 	case SHAPE_BYTES:
@@ -311,8 +345,11 @@ static bool read_field(struct decoder *d, const struct shape *type, const struct
 	case TARGET_BOOLEAN: return guard_boolean(d->cursor, (bool *)target);
 	case TARGET_INT: return guard_int(d->cursor, (int32_t *)(void *)target);
 	case TARGET_LONG:
+	case TARGET_INSTANT:
 		if (!read_number(d->cursor, shape, &number))
 			return false;
+		if (field->target == TARGET_INSTANT)
+			number = to_ms(shape, number);
 		memcpy(target, &number, sizeof(number));
 		return true;
 	case TARGET_ATTRIBUTES: return read_attributes(d, shape, into);

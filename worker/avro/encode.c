@@ -201,6 +201,10 @@ static void fill_value(avro_value_t *branch, const struct value *value)
 	case VALUE_FLOAT: MUST(avro_value_set_float(branch, (float)value->real)); break;
 	case VALUE_DOUBLE: MUST(avro_value_set_double(branch, value->real)); break;
 	case VALUE_STRING: lend_string(branch, value->string); break;
+	case VALUE_DATE:
+	case VALUE_TIMESTAMP:
+	case VALUE_LOCAL_TIME:
+	case VALUE_DECIMAL: die("a command of ours with a value that our schema has not");
 	}
 }
 

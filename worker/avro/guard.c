@@ -90,6 +90,12 @@ static bool take_fixed(struct cursor *cursor, void *value, size_t size)
 	return true;
 }
 
+bool guard_fixed(struct cursor *cursor, size_t size, struct slice *bytes)
+{
+	*bytes = slice_of(cursor->next, size);
+	return take_fixed(cursor, NULL, size);
+}
+
 bool guard_float(struct cursor *cursor, float *value)
 {
 	uint32_t bits;

@@ -33,6 +33,7 @@ bool guard_float(struct cursor *cursor, float *value);
 bool guard_double(struct cursor *cursor, double *value);
 bool guard_bytes(struct cursor *cursor, struct slice *bytes); /* a view */
 bool guard_string(struct cursor *cursor, struct slice *text); /* a view; well-formed UTF-8 */
+bool guard_fixed(struct cursor *cursor, size_t size, struct slice *bytes); /* a view */
 bool guard_index(struct cursor *cursor, uint32_t count, uint32_t *index); /* of a union or an enum */
 
 /* One block of an array or a map. A count of 0 is the end of the whole. */

@@ -41,6 +41,7 @@ static const struct shape primitives[SHAPE_PRIMITIVES] = {
 	(err_set((c)->err, VERDICT_USAGE, "", "not an Avro schema"), err_detail((c)->err, __VA_ARGS__), NULL)
 
 static const struct shape *compile(struct compiler *c, const json_t *json, const char *space);
+static const struct shape *compile_name(struct compiler *c, const json_t *json, const char *space);
 
 const char *shape_kind_name(enum shape_kind kind)
 {
@@ -213,6 +214,73 @@ static json_int_t size_of(const json_t *json)
 	return size;
 }
 
+/* ---- logical types: by the specification, one that does not fit its type is passed over ---- */
+
+static const struct logical_name {
+	const char *name;
+	enum shape_kind kind;
+	enum logical_type logical;
+	uint32_t scale;
+} logical_names[] = {
+	{"date", SHAPE_INT, LOGICAL_DATE, 0},
+	{"timestamp-millis", SHAPE_LONG, LOGICAL_TIMESTAMP, 3},
+	{"timestamp-micros", SHAPE_LONG, LOGICAL_TIMESTAMP, 6},
+	{"timestamp-nanos", SHAPE_LONG, LOGICAL_TIMESTAMP, 9},
+	{"local-timestamp-millis", SHAPE_LONG, LOGICAL_LOCAL_TIME, 3},
+	{"local-timestamp-micros", SHAPE_LONG, LOGICAL_LOCAL_TIME, 6},
+	{"local-timestamp-nanos", SHAPE_LONG, LOGICAL_LOCAL_TIME, 9},
+	{"time-millis", SHAPE_INT, LOGICAL_LOCAL_TIME, 3},
+	{"time-micros", SHAPE_LONG, LOGICAL_LOCAL_TIME, 6},
+};
+
+/* So many decimal digits always fit a two's complement number of this size. */
+static json_int_t digits_in(uint32_t size_bytes)
+{
+	return size_bytes == 0 ? 0 : (json_int_t)((8.0 * size_bytes - 1) * 0.30102999566398119521);
+}
+
+static bool is_decimal(const json_t *json, const struct shape *shape)
+{
+	const json_t *precision = json_object_get(json, "precision"), *scale = json_object_get(json, "scale");
+	json_int_t digits = json_integer_value(precision);
+
+	if (shape->kind != SHAPE_BYTES && shape->kind != SHAPE_FIXED)
+		return false;
+	if (!json_is_integer(precision) || digits < 1 || digits > INT32_MAX || (scale != NULL && !json_is_integer(scale)))
+		return false;
+	return json_integer_value(scale) >= 0 && json_integer_value(scale) <= digits &&
+	       (shape->kind == SHAPE_BYTES || digits <= digits_in(shape->size_bytes));
+}
+
+static void add_logical(const json_t *json, struct shape *shape)
+{
+	const char *name = text_of(json_object_get(json, "logicalType"));
+
+	if (name != NULL && strcmp(name, "decimal") == 0 && is_decimal(json, shape)) {
+		shape->logical = LOGICAL_DECIMAL;
+		shape->scale = (uint32_t)json_integer_value(json_object_get(json, "scale"));
+	}
+	for (size_t i = 0; name != NULL && i < sizeof(logical_names) / sizeof(*logical_names); i++) {
+		if (strcmp(logical_names[i].name, name) != 0 || logical_names[i].kind != shape->kind)
+			continue;
+		shape->logical = logical_names[i].logical;
+		shape->scale = logical_names[i].scale;
+	}
+}
+
+/* A primitive type, or a named one by its name, given as an object. */
+static const struct shape *compile_plain(struct compiler *c, const json_t *json, const char *space)
+{
+	const struct shape *plain = compile_name(c, json_object_get(json, "type"), space);
+
+	if (plain == NULL || plain->kind >= SHAPE_PRIMITIVES || json_object_get(json, "logicalType") == NULL)
+		return plain;
+	struct shape *shape = new_shape(c, plain->kind, 0);
+	*shape = *plain;
+	add_logical(json, shape);
+	return shape;
+}
+
 static const struct shape *compile_fixed(struct compiler *c, const json_t *json, const char *space)
 {
 	json_int_t size = size_of(json_object_get(json, "size"));
@@ -224,6 +292,7 @@ static const struct shape *compile_fixed(struct compiler *c, const json_t *json,
 		return REFUSE(c, "fixed %s has no valid size", shape->name);
 	shape->size_bytes = (uint32_t)size;
 	shape->empty = size == 0;
+	add_logical(json, shape);
 	return shape;
 }
 
@@ -300,7 +369,7 @@ static const struct shape *compile_object(struct compiler *c, const json_t *json
 	case SHAPE_RECORD: return compile_record(c, json, space);
 	case SHAPE_ENUM: return compile_enum(c, json, space);
 	case SHAPE_FIXED: return compile_fixed(c, json, space);
-	default: return compile_name(c, type, space);
+	default: return compile_plain(c, json, space);
 	}
 }
 
@@ -322,9 +391,9 @@ static const struct shape *compile(struct compiler *c, const json_t *json, const
 	return shape;
 }
 
-bool shape_compile(struct slice schema_json, struct arena *arena, const struct shape **shape, struct err *err)
+static bool compile_text(struct compiler *c, struct slice schema_json, const struct shape **shape)
 {
-	struct compiler c = {.arena = arena, .err = err};
+	struct err *err = c->err;
 	json_error_t trouble;
 
 	json_t *json = json_loadb(schema_json.len ? schema_json.base : "", schema_json.len,
@@ -333,7 +402,24 @@ bool shape_compile(struct slice schema_json, struct arena *arena, const struct s
 		err_set(err, VERDICT_USAGE, "", "not an Avro schema");
 		return err_detail(err, "it is not JSON: %s, line %d", trouble.text, trouble.line);
 	}
-	*shape = compile(&c, json, "");
+	c->depth = 0;
+	*shape = compile(c, json, "");
 	json_decref(json);
 	return *shape != NULL;
+}
+
+bool shape_compile_all(const struct slice *schemas_json, uint32_t count, struct arena *arena, const struct shape **shape,
+		       struct err *err)
+{
+	struct compiler c = {.arena = arena, .err = err};
+	bool ok = true;
+
+	for (uint32_t i = 0; ok && i < count; i++)
+		ok = compile_text(&c, schemas_json[i], shape);
+	return ok;
+}
+
+bool shape_compile(struct slice schema_json, struct arena *arena, const struct shape **shape, struct err *err)
+{
+	return shape_compile_all(&schema_json, 1, arena, shape, err);
 }

@@ -1,7 +1,7 @@
 /* An Avro schema as a small tree of our own, compiled once from its JSON.
  *
- * It holds what the binary encoding and the parsing canonical form depend on, and nothing else: documentation, defaults,
- * aliases and logical types are gone. A named type that is used twice, or within itself, is one node with several
+ * It holds what the binary encoding and the parsing canonical form depend on, and the logical types that a command's value
+ * can have; nothing else: documentation, defaults and aliases are gone. A named type that is used twice, or within itself, is one node with several
  * parents. The tree lives in the arena that it was compiled into and is never changed afterwards. */
 #ifndef BYUNIQUE_AVRO_SHAPE_H
 #define BYUNIQUE_AVRO_SHAPE_H
@@ -28,8 +28,19 @@ enum shape_kind {
 	SHAPE_KINDS
 };
 
+/* What a type means beyond its encoding. A logical type that is unknown, or that its schema gives wrongly, is none. */
+enum logical_type {
+	LOGICAL_NONE,
+	LOGICAL_DATE,	    /* INT */
+	LOGICAL_TIMESTAMP,  /* LONG; scale: 3, 6 or 9 */
+	LOGICAL_LOCAL_TIME, /* INT, LONG: time of day, or timestamp without a time zone; scale: 3, 6 or 9 */
+	LOGICAL_DECIMAL,    /* BYTES, FIXED */
+};
+
 struct shape {
 	enum shape_kind kind;
+	enum logical_type logical;
+	uint32_t scale; /* of the logical type: decimal digits after the point */
 	bool empty;		    /* its values take no byte at all (null, and what is made of nulls only) */
 	uint32_t number;	    /* RECORD, ENUM, FIXED: order of definition within the schema, from 0 */
 	uint32_t count;		    /* RECORD: fields; UNION: branches; ENUM: symbols; ARRAY, MAP: 1 */
@@ -42,6 +53,9 @@ struct shape {
 /* False (VERDICT_USAGE) when the text is no JSON or no Avro schema; the detail says what is wrong. */
 bool shape_compile(struct slice schema_json, struct arena *arena, const struct shape **shape,
 		   struct err *err) BYU_MUST_CHECK;
+/* The last of several schemas, which may speak of the types that those before it define. */
+bool shape_compile_all(const struct slice *schemas_json, uint32_t count, struct arena *arena, const struct shape **shape,
+		       struct err *err) BYU_MUST_CHECK;
 
 /* "string", "record" … as in a schema. */
 const char *shape_kind_name(enum shape_kind kind);

@@ -9,11 +9,16 @@
  *                'i' u64            a number that is whole and fits a signed 64-bit integer, whatever its Avro type
  *                'd' u64            any other number: the bits of the double; every NaN is 0x7FF8000000000000
  *                's' text           a string
+ *                't' u64            an instant that is no whole number of milliseconds: microseconds since 1970
+ *                'c' u8 u64         a decimal that is no whole number: 1 for a negative one, its magnitude times 10^4
+ *                'x' u8 u32 text    any other value of a logical type: its kind, scale, and the number as text or the
+ *                                   bytes of a decimal as they are
  *     text       u32(bytes) bytes
  *
  * with integers in little-endian order, lower() for the ASCII letters alone, and the attributes sorted by the bytes of
  * their encoding (unsigned, a prefix first). So -0.0 is 0, 5.0 is 5, and 0.1 as a float is not 0.1 as a double: it is
- * another number. Every part is prefixed with its length or has a fixed one, so no two contents encode alike.
+ * another number. Values of logical types are what they mean: a date is its number of days, an instant its number of
+ * milliseconds, a decimal 12.0 is 12. Every part is prefixed with its length or has a fixed one, so no two contents encode alike.
  *
  * The message hash is the first 8 bytes, read as a big-endian number, of SHA-256 over
  *
@@ -24,6 +29,7 @@
 #include "byunique/command.h"
 
 #include "byunique/arena.h"
+#include "decimal.h"
 
 #include <endian.h>
 #include <openssl/evp.h>
@@ -136,6 +142,48 @@ static char *put_real(char *at, double v)
 	return put_u64(at, bits);
 }
 
+/* What has no place among the numbers can't take effect, so it need not be brought to one form. */
+static char *put_other(char *at, const struct value *value)
+{
+	*at++ = 'x';
+	*at++ = (char)value->kind;
+	at = put_u32(at, value->scale);
+	if (value->kind == VALUE_DECIMAL)
+		return put_text(at, value->string);
+	at = put_u32(at, sizeof(uint64_t));
+	return put_u64(at, (uint64_t)value->integer);
+}
+
+static char *put_timestamp(char *at, const struct value *value)
+{
+	int64_t per_us = value->scale == 9 ? 1000 : 1, us = value->integer / per_us;
+
+	if (value->scale == 3)
+		return put_integer(at, value->integer);
+	if (value->integer % per_us != 0)
+		return put_other(at, value);
+	if (us % 1000 == 0)
+		return put_integer(at, us / 1000);
+	*at++ = 't';
+	return put_u64(at, (uint64_t)us);
+}
+
+static char *put_decimal(char *at, const struct value *value)
+{
+	struct decimal decimal;
+	const char *reason;
+
+	if (!decimal_from_value(value, &decimal, &reason))
+		return put_other(at, value);
+	if (decimal.scaled % CURRENCY_SCALE == 0) {
+		int64_t whole = (int64_t)(decimal.scaled / CURRENCY_SCALE);
+		return put_integer(at, decimal.negative ? -whole : whole);
+	}
+	*at++ = 'c';
+	*at++ = decimal.negative;
+	return put_u64(at, decimal.scaled);
+}
+
 static char *put_value(char *at, const struct value *value)
 {
 	switch (value->kind) {
@@ -149,14 +197,19 @@ static char *put_value(char *at, const struct value *value)
 	case VALUE_FLOAT:
 	case VALUE_DOUBLE: return put_real(at, value->real);
 	case VALUE_STRING: *at++ = 's'; return put_text(at, value->string);
+	case VALUE_DATE: return put_integer(at, value->integer);
+	case VALUE_TIMESTAMP: return put_timestamp(at, value);
+	case VALUE_LOCAL_TIME: return put_other(at, value);
+	case VALUE_DECIMAL: return put_decimal(at, value);
 	}
 	die("no kind of value: %d", (int)value->kind);
 }
 
 static size_t encoded_max(const struct named_value *attribute)
 {
-	size_t text = attribute->value.kind == VALUE_STRING ? attribute->value.string.len : 0;
-	return sizeof(uint32_t) + attribute->name.len + 1 + sizeof(uint64_t) + text;
+	bool long_one = attribute->value.kind == VALUE_STRING || attribute->value.kind == VALUE_DECIMAL;
+	size_t text = long_one ? attribute->value.string.len : 0;
+	return sizeof(uint32_t) + attribute->name.len + 2 + 2 * sizeof(uint32_t) + sizeof(uint64_t) + text;
 }
 
 static int compare_slices(const void *left, const void *right)

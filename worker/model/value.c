@@ -1,19 +1,19 @@
 /* The contract's table of types, one function for each row. What is not listed there is refused: no text is read as a
  * number, no number as a boolean, so that a producer's mistake shows up as an error and not as a value.
  *
+ * Where a number's meaning depends on the attribute (days for a date, milliseconds for a datetime), a writer's logical type
+ * has its say: it gives the unit, or shows that something else is meant, which is refused. Elsewhere an int is an int.
+ *
  * A cell keeps -0.0 as it was sent: PostgreSQL stores it so, and its = says that it equals 0. */
 #include "byunique/cell.h"
 
 #include "byunique/buf.h"
 #include "calendar.h"
+#include "decimal.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-enum { CURRENCY_WHOLE_DIGITS = 15, CURRENCY_DECIMALS = 4 };
-#define CURRENCY_SCALE	   10000
-#define CURRENCY_WHOLE_END INT64_C(1000000000000000) /* 10^15 */
 
 static bool because(const char **reason, const char *text)
 {
@@ -27,14 +27,23 @@ static bool wrong_kind(const struct value *value, const char **reason)
 	static const char *const reasons[] = {
 		[VALUE_NULL] = "is null",     [VALUE_BOOLEAN] = "is a boolean", [VALUE_INT] = "is an int",
 		[VALUE_LONG] = "is a long",   [VALUE_FLOAT] = "is a float",	[VALUE_DOUBLE] = "is a double",
-		[VALUE_STRING] = "is a string",
+		[VALUE_STRING] = "is a string", [VALUE_DATE] = "is a date",	[VALUE_TIMESTAMP] = "is an instant",
+		[VALUE_LOCAL_TIME] = "is a time of day or a timestamp without a time zone",
+		[VALUE_DECIMAL] = "is a decimal",
 	};
 	return because(reason, reasons[value->kind]);
 }
 
-static bool is_whole(const struct value *value)
+static bool is_plain_whole(const struct value *value)
 {
 	return value->kind == VALUE_INT || value->kind == VALUE_LONG;
+}
+
+/* An int or a long, whatever else the writer's schema says of it. */
+static bool is_whole(const struct value *value)
+{
+	return is_plain_whole(value) || value->kind == VALUE_DATE || value->kind == VALUE_TIMESTAMP ||
+	       value->kind == VALUE_LOCAL_TIME;
 }
 
 /* --- a command's value to a cell ----------------------------------------------------------------------------------------- */
@@ -97,11 +106,24 @@ static bool to_date(const struct attribute *attribute, const struct value *value
 	(void)attribute;
 	if (value->kind == VALUE_STRING)
 		return calendar_ok(date_parse(value->string, &cell->integer), form, reason);
-	if (!is_whole(value))
+	if (!is_plain_whole(value) && value->kind != VALUE_DATE)
 		return wrong_kind(value, reason);
 	if (value->integer < DAYS_FIRST - DAYS_1970 || value->integer >= DAYS_END - DAYS_1970)
 		return calendar_ok(CALENDAR_RANGE, form, reason);
 	cell->integer = value->integer + DAYS_1970;
+	return true;
+}
+
+/* An instant in milliseconds, microseconds or nanoseconds to microseconds since 1970. */
+static bool instant_us(const struct value *value, int64_t *us, const char **reason)
+{
+	*us = value->integer;
+	if (value->scale == 3 && __builtin_mul_overflow(value->integer, 1000, us))
+		return because(reason, "is outside of the years 0001 to 9999");
+	if (value->scale == 9) {
+		*us = value->integer / 1000;
+		return value->integer % 1000 == 0 || because(reason, "has digits beyond the microsecond");
+	}
 	return true;
 }
 
@@ -110,15 +132,21 @@ static bool to_datetime(const struct attribute *attribute, const struct value *v
 {
 	static const char form[] = "is not of the form yyyy-MM-ddTHH:mm:ss, then optionally . and 1 to 6 digits, then Z or "
 				   "an offset such as +05:30";
+	int64_t us;
 
 	(void)attribute;
 	if (value->kind == VALUE_STRING)
 		return calendar_ok(datetime_parse(value->string, &cell->integer), form, reason);
-	if (!is_whole(value))
+	if (!is_plain_whole(value) && value->kind != VALUE_TIMESTAMP)
 		return wrong_kind(value, reason);
-	if (value->integer < DATETIME_FIRST_US / 1000 - MS_1970 || value->integer >= DATETIME_END_US / 1000 - MS_1970)
+	struct value instant = *value;
+	if (value->kind != VALUE_TIMESTAMP)
+		instant.scale = 3;
+	if (!instant_us(&instant, &us, reason))
+		return false;
+	if (us < DATETIME_FIRST_US - MS_1970 * 1000 || us >= DATETIME_END_US - MS_1970 * 1000)
 		return calendar_ok(CALENDAR_RANGE, form, reason);
-	cell->integer = (value->integer + MS_1970) * 1000;
+	cell->integer = us + MS_1970 * 1000;
 	return true;
 }
 
@@ -174,6 +202,8 @@ static bool to_currency(const struct attribute *attribute, const struct value *v
 	(void)attribute;
 	if (value->kind == VALUE_STRING)
 		return decimal_parse(value->string, &cell->decimal, reason);
+	if (value->kind == VALUE_DECIMAL)
+		return decimal_from_value(value, &cell->decimal, reason);
 	if (!is_whole(value))
 		return wrong_kind(value, reason);
 	if (value->integer <= -CURRENCY_WHOLE_END || value->integer >= CURRENCY_WHOLE_END)
