@@ -198,15 +198,33 @@ static bool is_always_wanted(void *context)
 	return true;
 }
 
+static void drop_aside(struct pipeline *pipeline)
+{
+	if (pipeline->aside == NULL)
+		return;
+	batch_clear(pipeline->aside);
+	ASSERT(queue_push(&pipeline->idle, pipeline->aside, 0));
+	pipeline->aside = NULL;
+}
+
 /* What the batch was filled from is gone: so is the batch. */
 static bool drop_if_retired(struct pipeline *pipeline, struct batch *batch)
 {
 	if (pipeline->retired == NULL)
 		return false;
+	drop_aside(pipeline);
 	batch_clear(batch);
 	assignment_free(pipeline->retired);
 	pipeline->retired = NULL;
 	return true;
+}
+
+/* So much waits for a schema that nothing more may be read. */
+static bool is_crowded(const struct pipeline *pipeline)
+{
+	const struct batch *aside = pipeline->aside;
+	return aside != NULL &&
+	       (aside->count >= pipeline->config->batch_max_commands || aside->bytes >= BATCH_BYTES_MAX);
 }
 
 static bool fill(struct pipeline *pipeline, struct batch *batch, struct err *err)
@@ -220,26 +238,53 @@ static bool fill(struct pipeline *pipeline, struct batch *batch, struct err *err
 
 	int64_t at_us = clock_mono_us();
 	batch->assignment = pipeline->assignment;
+	if (is_crowded(pipeline) && !consumer_pause(pipeline->consumer, true, err))
+		return false;
 	bool ok = fetch_batch(pipeline->consumer, batch->assignment ? batch->assignment : &none, &limits, batch, err);
 	if (batch->count > 0)
 		metrics_stage(pipeline->metrics, STAGE_FETCH, &at_us);
 	return ok;
 }
 
-/* A batch that is not decoded when the worker is told to stop is not handed on. */
-static void prepare(struct pipeline *pipeline, struct batch *batch)
+/* Partitions that await a schema are not fetched, all others are. */
+static bool hold_awaiting(struct pipeline *pipeline, const struct assignment *assignment, struct err *err)
 {
-	struct catalogue *catalogue = pipeline_catalogue(pipeline);
-	int64_t at_us = clock_mono_us();
-	struct err err;
+	for (uint32_t i = 0; i < assignment->count; i++)
+		if (!consumer_hold(pipeline->consumer, assignment->partitions[i].number, assignment->partitions[i].awaits,
+				   err))
+			return false;
+	return true;
+}
 
-	while (!decode_batch(batch, pipeline->reading, &err) && !signals_stop_requested()) {
-		log_err(LOG_WARN, "schema_awaited", &err);
-		clock_sleep_ms(WAIT_MS);
+static void set_aside(struct pipeline *pipeline, struct batch *batch, const struct err *trouble)
+{
+	enum { LOG_REPEATS_MS = 10000 };
+
+	if (!schemas_due(pipeline->reading) && log_limit(&pipeline->awaited_log_ms, LOG_REPEATS_MS))
+		log_err(LOG_WARN, "schema_awaited", trouble);
+	while (pipeline->aside == NULL)
+		pipeline->aside = queue_pop(&pipeline->idle, WAIT_MS);
+	batch_set_aside(batch, pipeline->aside);
+	if (batch->count == 0)
+		batch_clear(batch);
+}
+
+/* Decoded and validated, all that is left in the batch. */
+static bool prepare(struct pipeline *pipeline, struct batch *batch, struct err *err)
+{
+	const struct assignment *assignment = batch->assignment;
+	int64_t at_us = clock_mono_us();
+	struct err trouble;
+
+	if (!decode_batch(batch, pipeline->reading, &trouble))
+		set_aside(pipeline, batch, &trouble);
+	if (batch->count > 0) {
+		struct catalogue *catalogue = pipeline_catalogue(pipeline);
+		validate_batch(batch, catalogue);
+		catalogue_drop(catalogue);
 	}
-	validate_batch(batch, catalogue);
 	metrics_stage(pipeline->metrics, STAGE_DECODE, &at_us);
-	catalogue_drop(catalogue);
+	return hold_awaiting(pipeline, assignment, err);
 }
 
 /* The storing thread is busy for long: fetching pauses, but the group has to be served. */
@@ -251,9 +296,7 @@ static bool serve_group(struct pipeline *pipeline, struct batch *batch, struct e
 	if (!consumer_pause(pipeline->consumer, true, err) ||
 	    !fetch_batch(pipeline->consumer, batch->assignment, &limits, batch, err))
 		return false;
-	if (batch->count > before && pipeline->retired == NULL)
-		prepare(pipeline, batch);
-	return true;
+	return batch->count == before || pipeline->retired != NULL || prepare(pipeline, batch, err);
 }
 
 static bool push_decoded(struct pipeline *pipeline, struct batch *batch)
@@ -275,7 +318,7 @@ static bool hand_on(struct pipeline *pipeline, struct batch **batch, struct err 
 		watch(pipeline);
 		if (push_decoded(pipeline, *batch)) {
 			*batch = NULL;
-			return consumer_pause(pipeline->consumer, false, err);
+			return consumer_pause(pipeline->consumer, is_crowded(pipeline), err);
 		}
 		if (waits >= PATIENCE && !serve_group(pipeline, *batch, err))
 			return false;
@@ -285,12 +328,25 @@ static bool hand_on(struct pipeline *pipeline, struct batch **batch, struct err 
 	return true;
 }
 
+/* What was set aside comes first, when it is time to ask for its schemas again. */
+static struct batch *next_batch(struct pipeline *pipeline, struct batch *empty)
+{
+	if (pipeline->aside == NULL || !schemas_due(pipeline->reading))
+		return empty != NULL ? empty : queue_pop(&pipeline->idle, WAIT_MS);
+	if (empty != NULL)
+		ASSERT(queue_push(&pipeline->idle, empty, 0));
+	struct batch *batch = pipeline->aside;
+	pipeline->aside = NULL;
+	for (uint32_t i = 0; i < batch->assignment->count; i++)
+		batch->assignment->partitions[i].awaits = false;
+	return batch;
+}
+
 static bool fetch_one(struct pipeline *pipeline, struct batch **batch, struct err *err)
 {
 	if (pipeline->is_given && !rebalance_start_given(pipeline, err))
 		return false;
-	if (*batch == NULL)
-		*batch = queue_pop(&pipeline->idle, WAIT_MS);
+	*batch = next_batch(pipeline, *batch);
 	if (*batch == NULL)
 		return true;
 	bool ok = fill(pipeline, *batch, err);
@@ -298,8 +354,9 @@ static bool fetch_one(struct pipeline *pipeline, struct batch **batch, struct er
 		return ok;
 	if (!ok || !FAILPOINT_PASS(fetch_filled, err))
 		return false;
-	prepare(pipeline, *batch);
-	return FAILPOINT_PASS(fetch_prepared, err) && hand_on(pipeline, batch, err);
+	if (!prepare(pipeline, *batch, err))
+		return false;
+	return (*batch)->count == 0 || (FAILPOINT_PASS(fetch_prepared, err) && hand_on(pipeline, batch, err));
 }
 
 static bool fetch_until_stopped(struct pipeline *pipeline, struct err *err)
@@ -311,6 +368,7 @@ static bool fetch_until_stopped(struct pipeline *pipeline, struct err *err)
 		watch(pipeline);
 		ok = fetch_one(pipeline, &batch, err);
 	}
+	drop_aside(pipeline);
 	if (batch != NULL) {
 		batch_clear(batch);
 		ASSERT(queue_push(&pipeline->idle, batch, 0));

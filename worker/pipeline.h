@@ -42,6 +42,8 @@ struct pipeline {
 	/* Fetching thread */
 	struct consumer *consumer;
 	struct schemas *reading;
+	struct batch *aside; /* messages whose schema can't be had now, and those behind them in their partitions; or NULL */
+	int64_t awaited_log_ms;
 	struct assignment *assignment; /* what is being fetched; NULL: nothing; others read it when it is their turn */
 	struct assignment *retired;    /* taken away while a batch was being filled from it */
 	int32_t *given;		       /* partitions given but not started yet; owned */
@@ -81,7 +83,8 @@ void pipeline_renew_catalogue(struct pipeline *pipeline, struct catalogue *catal
 enum {
 	DECODED_BATCHES = 1,
 	STORED_BATCHES = 2,
-	BATCHES = 2 + DECODED_BATCHES + 2 * STORED_BATCHES, /* one being filled, one being stored, a set being published */
+	BATCHES = 3 + DECODED_BATCHES + 2 * STORED_BATCHES, /* one being filled, one set aside, one being stored, a set being
+							       published */
 	WAIT_MS = 100,	   /* for anything; so often the signals are looked at */
 #ifdef BYUNIQUE_FAILPOINTS
 	STUCK_MS = 15000, /* so that a test can wait for it */

@@ -144,7 +144,16 @@ static bool open_schemas(struct pipeline *pipeline, struct err *err)
 	const char *dir = pipeline->config->schemas_dir;
 	bool required = pipeline->config->schemas_dir_is_set;
 
-	return schemas_open(&pipeline->reading, dir, required, err) && schemas_open(&pipeline->writing, NULL, false, err);
+	return schemas_open(&pipeline->reading, dir, required, err) &&
+	       schemas_use_registry(pipeline->reading, pipeline->config, err) &&
+	       schemas_open(&pipeline->writing, NULL, false, err) &&
+	       schemas_use_registry(pipeline->writing, pipeline->config, err);
+}
+
+/* Before anything is answered: results are framed with it. */
+static bool take_result_id(struct pipeline *pipeline, struct err *err)
+{
+	return schemas_take_result_id(pipeline->writing, pipeline->config->results_topic, err);
 }
 
 static void set_up(struct pipeline *pipeline, const struct config *config, struct metrics *metrics)
@@ -192,15 +201,6 @@ static int exit_code_of(const struct err *err)
 	}
 }
 
-/* Commands in Confluent's framing would be answered MalformedMessage for good: better not to begin. */
-static bool check_config(const struct config *config, struct err *err)
-{
-	if (config->schema_registry_url[0] == '\0')
-		return true;
-	err_set(err, VERDICT_USAGE, "", "schema.registry.url: this version can't use a schema registry");
-	return err_hint(err, "Leave the key out, and let producers use Avro's single-object encoding.");
-}
-
 int pipeline_run(const struct config *config)
 {
 	enum { EVENTS = 200 };
@@ -215,11 +215,11 @@ int pipeline_run(const struct config *config)
 	set_up(&pipeline, config, &metrics);
 	log_event(LOG_INFO, "starting", "version=%s commands_topic=%s group=%s", VERSION,
 		  log_quotes(config->commands_topic), log_quotes(config_kafka(config, "group.id")));
-	bool ok = check_config(config, &err) && admin_start(&admin, config, &metrics, events, &err) &&
-		  open_schemas(&pipeline, &err);
+	bool ok = admin_start(&admin, config, &metrics, events, &err) && open_schemas(&pipeline, &err);
 	if (ok) /* whatever is away from here on is waited for */
 		notify_say(&pipeline.notify, "READY=1\nSTATUS=waiting for PostgreSQL");
-	ok = ok && persist(&pipeline, connect_database, "postgres_away", &err);
+	ok = ok && persist(&pipeline, take_result_id, "registry_away", &err) &&
+	     persist(&pipeline, connect_database, "postgres_away", &err);
 	if (ok && pipeline.pg != NULL) {
 		pipeline.store = store_new(pipeline.pg, config->idempotency_retention, config->outcome_retention);
 		ok = persist(&pipeline, run_session, "session_ended", &err);

@@ -33,5 +33,7 @@ char *arena_cstr(struct arena *arena, struct slice s);
 struct slice arena_printf(struct arena *arena, const char *fmt, ...) BYU_PRINTF(2, 3); /* NUL-terminated */
 
 void arena_attach(struct arena *arena, void (*dispose)(void *), void *resource);
+/* What was attached to `from` is attached to `to` from now on. */
+void arena_transfer(struct arena *from, struct arena *to, void *resource);
 
 #endif

@@ -9,6 +9,7 @@
 #include "byunique/arena.h"
 #include "byunique/buf.h"
 #include "byunique/command.h"
+#include "byunique/config.h"
 #include "byunique/err.h"
 #include "byunique/outcome.h"
 
@@ -22,17 +23,37 @@ struct schemas;
 bool schemas_open(struct schemas **schemas, const char *dir, bool dir_required, struct err *err) BYU_MUST_CHECK;
 void schemas_close(struct schemas *schemas);
 
+/* Writer's schemas are from now on fetched from the registry that the configuration names, when it names one. *config has
+ * to live on. VERDICT_USAGE: its settings are wrong. Nobody is asked yet. */
+bool schemas_use_registry(struct schemas *schemas, const struct config *config, struct err *err) BYU_MUST_CHECK;
+/* Ask the registry for the id of our own schema under TOPIC-value; what is written is framed with it from now on. Without
+ * a registry there is nothing to do. VERDICT_RETRY: it is away; VERDICT_STOP: it refuses. */
+bool schemas_take_command_id(struct schemas *schemas, const char *commands_topic, struct err *err) BYU_MUST_CHECK;
+bool schemas_take_result_id(struct schemas *schemas, const char *results_topic, struct err *err) BYU_MUST_CHECK;
+
+/* After DECODE_LATER: why, and whether it is time to try again. Until then no more than what is known is looked at. */
+const struct err *schemas_trouble(const struct schemas *schemas);
+bool schemas_due(const struct schemas *schemas);
+/* After this time (monotonic; 0: no limit) nothing is asked any more, so that many unknown schemas can't hold a thread up:
+ * what is not known then is DECODE_LATER. */
+void schemas_ask_until(struct schemas *schemas, int64_t until_ms);
+
 enum decode_status {
 	DECODE_OK,
 	DECODE_MALFORMED, /* *detail says why, for a person: batch memory or constant, holds no value of the message */
-	DECODE_LATER,	  /* the writer's schema can't be had now (registry away); never without a registry */
+	DECODE_LATER,	  /* the writer's schema can't be had now: schemas_trouble(); never without a registry */
 };
 
 /* A command from the value of a Kafka message (absent: malformed). All strings of *command are in `arena`. */
 enum decode_status command_decode(struct schemas *schemas, struct slice message, struct arena *arena,
 				  struct command *command, struct slice *detail);
 
-/* The value of a Kafka message for a command, in single-object encoding with our own schema; appended to *out. */
+/* The same where the message's header __value_schema_id (absent: none) names the schema. Without a registry the header
+ * means nothing. */
+enum decode_status command_decode_headed(struct schemas *schemas, struct slice message, struct slice schema_header,
+					 struct arena *arena, struct command *command, struct slice *detail);
+
+/* The value of a Kafka message for a command, with our own schema; appended to *out, framing included. */
 void command_encode(struct schemas *schemas, const struct command *command, struct buf *out);
 
 /* One UpdateResult. Absent slices are nulls. */

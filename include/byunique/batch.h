@@ -27,6 +27,7 @@ struct partition {
 	int64_t ids_from;	   /* blocks from this offset on are not in the index yet; storing thread */
 	int64_t published_stored;  /* as last stored in PostgreSQL; storing thread */
 	bool refused;		   /* it turned out not to be the one that was processed; storing thread */
+	bool awaits;		   /* a schema: its messages are set aside; fetching thread */
 	_Atomic int64_t published; /* results below this offset are known to be published; publishing thread stores */
 };
 
@@ -52,6 +53,7 @@ struct message {
 	int64_t follows;    /* everything below this offset was read before it */
 	struct slice key;   /* views raw; absent when null */
 	struct slice value; /* views raw; absent when null */
+	struct slice schema_header; /* value of the header __value_schema_id; views raw; absent: none, or no registry */
 	uint64_t hash;	    /* message_hash(key, value) */
 	int64_t timestamp_ms; /* of the message in Kafka; -1: none */
 
@@ -92,5 +94,8 @@ struct batch {
 struct batch *batch_new(uint32_t capacity);
 void batch_clear(struct batch *batch); /* to be filled again */
 void batch_free(struct batch *batch);
+
+/* Moves those messages that decode has left undecided, in their order, behind what `aside` holds. */
+void batch_set_aside(struct batch *batch, struct batch *aside);
 
 #endif

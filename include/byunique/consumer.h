@@ -24,7 +24,7 @@ bool consumer_open(struct consumer **consumer, const struct config *config, stru
 /* Leaves the group (with a last `revoked`), frees. */
 void consumer_close(struct consumer *consumer);
 
-/* Next message into *message (raw, offset, key, value, hash; *number is its partition), waiting up to timeout_ms.
+/* Next message into *message (raw, offset, key, value, schema_header, hash; *number is its partition), waiting up to timeout_ms.
  * *got false: there was none. The caller owns message->raw: message_dispose(). */
 bool consumer_poll(struct consumer *consumer, int timeout_ms, struct message *message, int32_t *number, bool *got,
 		   struct err *err) BYU_MUST_CHECK;
@@ -35,6 +35,10 @@ bool consumer_start(struct consumer *consumer, const struct partition *partition
 	BYU_MUST_CHECK;
 /* While the path is blocked the consumer has to be polled all the same: pause what is assigned meanwhile. */
 bool consumer_pause(struct consumer *consumer, bool paused, struct err *err) BYU_MUST_CHECK;
+
+/* One partition is not fetched until it is let go, whatever consumer_pause() does to the others. A rebalance lets go of
+ * all. */
+bool consumer_hold(struct consumer *consumer, int32_t number, bool held, struct err *err) BYU_MUST_CHECK;
 
 /* What Kafka knows of a partition. */
 struct log_facts {

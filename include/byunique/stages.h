@@ -28,7 +28,8 @@ bool fetch_batch(struct consumer *consumer, struct assignment *assignment, const
 		 struct batch *batch, struct err *err) BYU_MUST_CHECK;
 
 /* decode: raw values → commands, ids and content hashes. Undecodable → OUTCOME_MALFORMED_MESSAGE; no UUID →
- * OUTCOME_INVALID_COMMAND_ID. False when a writer's schema can't be had now (VERDICT_RETRY). */
+ * OUTCOME_INVALID_COMMAND_ID. False when a writer's schema can't be had now (VERDICT_RETRY): the messages of partitions that
+ * await one (partition->awaits) are left undecided from there on. */
 bool decode_batch(struct batch *batch, struct schemas *schemas, struct err *err) BYU_MUST_CHECK;
 
 /* validate: commands against the catalogue; fills extension, key_cells and cells, or the outcome. Rows of the contract's

@@ -411,10 +411,3 @@ def test_schema_before_init(site):
         done = byunique.run(site.settings, "schema", *command)
         assert (done.returncode, done.stdout) == (1, ""), done.stderr
         assert "byunique init" in done.stderr
-
-
-def test_a_registry_is_not_ignored(site):
-    """Its commands would be answered 400 for good."""
-    done = byunique.run(dict(site.settings, **{"schema.registry.url": "http://localhost:1"}), "run")
-    assert done.returncode == 2
-    assert "schema.registry.url" in done.stderr

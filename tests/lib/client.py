@@ -35,9 +35,9 @@ class Record:
 class Result(Record):
     """A result: the record and what it says."""
 
-    def __init__(self, record):
+    def __init__(self, record, decode=wire.decode_result):
         super().__init__(record.partition, record.offset, record.key, record.value, record.headers)
-        object.__setattr__(self, "body", wire.decode_result(record.value))
+        object.__setattr__(self, "body", decode(record.value))
 
     @property
     def status(self):

@@ -219,6 +219,17 @@ def with_schema(schema, record):
     return single_object(fingerprint(schema), out.getvalue())
 
 
+def body_with(schema, record):
+    """A record of any writer's schema as Avro binary, logical types included, by fastavro."""
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, fastavro.parse_schema(schema), record)
+    return out.getvalue()
+
+
+def confluent(schema_id, body):
+    return b"\0" + schema_id.to_bytes(4, "big") + body
+
+
 COMMAND_SCHEMA = json.loads((SCHEMAS / "UpdateByUnique.avsc").read_text())
 RESULT_SCHEMA = json.loads((SCHEMAS / "UpdateResult.avsc").read_text())
 COMMAND_FINGERPRINT = fingerprint(COMMAND_SCHEMA)

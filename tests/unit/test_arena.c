@@ -181,6 +181,25 @@ static void test_disposals(void **state)
 	assert_int_equal(trace.count, 3);
 }
 
+static void test_transfer(void **state)
+{
+	struct trace trace = {{0}, 0};
+	struct tagged a = {&trace, 'a'}, b = {&trace, 'b'}, c = {&trace, 'c'};
+	struct arena from, to;
+
+	(void)state;
+	arena_init(&from);
+	arena_init(&to);
+	arena_attach(&from, record, &a);
+	arena_attach(&from, record, &b);
+	arena_attach(&from, record, &c);
+	arena_transfer(&from, &to, &b);
+	arena_release(&from);
+	assert_string_equal(trace.order, "ca");
+	arena_release(&to);
+	assert_string_equal(trace.order, "cab");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +211,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_copies, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_printf, set_up, tear_down),
 		cmocka_unit_test(test_disposals),
+		cmocka_unit_test(test_transfer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@ static const char *const ids[MESSAGES] = {"6f9619ff-8b86-d011-b42d-00c04fc964ff"
 struct fixture {
 	struct schemas *schemas;
 	struct batch *batch;
+	struct partition partition;
 	struct buf bytes[MESSAGES];
 };
 
@@ -39,6 +40,7 @@ static int set_up(void **state)
 					  .attribute_count = 1};
 		command_encode(f->schemas, &command, &f->bytes[i]);
 		f->batch->messages[i].value = buf_slice(&f->bytes[i]);
+		f->batch->messages[i].partition = &f->partition;
 	}
 	*state = f;
 	return 0;

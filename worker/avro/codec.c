@@ -3,56 +3,72 @@
 #include "avro/schemas.h"
 
 /* The bytes are copied whole, once, and all strings view that copy: cheaper than a copy of each. */
-static bool decode(struct schemas *schemas, struct slice message, struct arena *arena, enum subject subject, void *into,
-		   struct slice *detail)
+static enum decode_status decode(struct schemas *schemas, struct slice message, struct slice schema_header,
+				 struct arena *arena, enum subject subject, void *into, struct slice *detail)
 {
+	bool headed = schema_header.base != NULL && schemas->registry != NULL;
+	const struct known_schema *known;
 	struct frame frame;
 	const char *wrong;
 
-	if (!frame_read(message, &frame, &wrong)) {
+	if (headed ? !frame_read_header(message, schema_header, &frame, &wrong) : !frame_read(message, &frame, &wrong)) {
 		*detail = slice_cstr(wrong);
-		return false;
+		return DECODE_MALFORMED;
 	}
-	const struct known_schema *known = schemas_find(schemas, &frame, arena, detail);
-	if (known == NULL)
-		return false;
+	enum decode_status status = schemas_find(schemas, &frame, arena, &known, detail);
+	if (status != DECODE_OK)
+		return status;
 	const struct plan *plan = &known->plans[subject];
 	if (plan->unusable.base != NULL) {
 		*detail = arena_copy(arena, plan->unusable);
-		return false;
+		return DECODE_MALFORMED;
 	}
 	struct cursor cursor = cursor_over(arena_copy(arena, message), frame.body);
-	return plan_read(plan, &cursor, arena, into, detail);
+	return plan_read(plan, &cursor, arena, into, detail) ? DECODE_OK : DECODE_MALFORMED;
+}
+
+enum decode_status command_decode_headed(struct schemas *schemas, struct slice message, struct slice schema_header,
+					 struct arena *arena, struct command *command, struct slice *detail)
+{
+	*command = (struct command){0};
+	enum decode_status status = decode(schemas, message, schema_header, arena, SUBJECT_COMMAND, command, detail);
+	if (status != DECODE_OK)
+		*command = (struct command){0};
+	return status;
 }
 
 enum decode_status command_decode(struct schemas *schemas, struct slice message, struct arena *arena,
 				  struct command *command, struct slice *detail)
 {
-	*command = (struct command){0};
-	if (decode(schemas, message, arena, SUBJECT_COMMAND, command, detail))
-		return DECODE_OK;
-	*command = (struct command){0};
-	return DECODE_MALFORMED;
+	return command_decode_headed(schemas, message, SLICE_NONE, arena, command, detail);
 }
 
 enum decode_status result_decode(struct schemas *schemas, struct slice message, struct arena *arena,
 				 struct result *result, struct slice *detail)
 {
 	*result = (struct result){0};
-	if (decode(schemas, message, arena, SUBJECT_RESULT, result, detail))
-		return DECODE_OK;
-	*result = (struct result){0};
-	return DECODE_MALFORMED;
+	enum decode_status status = decode(schemas, message, SLICE_NONE, arena, SUBJECT_RESULT, result, detail);
+	if (status != DECODE_OK)
+		*result = (struct result){0};
+	return status;
+}
+
+static void put_frame(const struct schemas *schemas, enum subject subject, struct buf *out)
+{
+	if (schemas->is_registered[subject])
+		frame_confluent(schemas->ids[subject], out);
+	else
+		frame_single_object(schemas->own[subject], out);
 }
 
 void command_encode(struct schemas *schemas, const struct command *command, struct buf *out)
 {
-	frame_single_object(schemas->own[SUBJECT_COMMAND], out);
+	put_frame(schemas, SUBJECT_COMMAND, out);
 	encode_command(schemas->encoder, command, out);
 }
 
 void result_encode(struct schemas *schemas, const struct result *result, struct buf *out)
 {
-	frame_single_object(schemas->own[SUBJECT_RESULT], out);
+	put_frame(schemas, SUBJECT_RESULT, out);
 	encode_result(schemas->encoder, result, out);
 }

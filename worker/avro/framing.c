@@ -3,7 +3,9 @@
 
 #include <endian.h>
 
-enum { CONFLUENT_BYTES = 5, SINGLE_OBJECT_BYTES = 10 };
+enum { CONFLUENT_BYTES = 5, SINGLE_OBJECT_BYTES = 10, GUID_BYTES = 16 };
+
+static const char no_value[] = "the message has no value";
 
 static bool read_confluent(struct slice message, struct frame *frame)
 {
@@ -12,7 +14,7 @@ static bool read_confluent(struct slice message, struct frame *frame)
 	if (message.len < CONFLUENT_BYTES)
 		return false;
 	memcpy(&id, message.base + 1, sizeof(id));
-	*frame = (struct frame){.framing = FRAMING_CONFLUENT, .schema_id = be32toh(id), .body = CONFLUENT_BYTES};
+	*frame = (struct frame){.framing = FRAMING_CONFLUENT, .schema.id = be32toh(id), .body = CONFLUENT_BYTES};
 	return true;
 }
 
@@ -33,7 +35,7 @@ bool frame_read(struct slice message, struct frame *frame, const char **wrong)
 {
 	*frame = (struct frame){0};
 	if (message.base == NULL || message.len == 0) {
-		*wrong = "the message has no value";
+		*wrong = no_value;
 		return false;
 	}
 	*wrong = "the message ends within its framing";
@@ -44,6 +46,29 @@ bool frame_read(struct slice message, struct frame *frame, const char **wrong)
 	*wrong = "unknown framing: the value begins neither with 0x00 (Confluent wire format) nor with 0xC3 0x01 (Avro "
 		 "single-object encoding)";
 	return false;
+}
+
+bool frame_read_header(struct slice message, struct slice schema_header, struct frame *frame, const char **wrong)
+{
+	*wrong = no_value;
+	if (message.base == NULL || message.len == 0)
+		return false;
+	*wrong = "the header __value_schema_id holds neither 0x00 and a schema id nor 0x01 and a GUID";
+	if (schema_header.len == CONFLUENT_BYTES && schema_header.base[0] == '\x00' && read_confluent(schema_header, frame)) {
+		frame->body = 0;
+		return true;
+	}
+	if (schema_header.len != 1 + GUID_BYTES || schema_header.base[0] != '\x01')
+		return false;
+	*frame = (struct frame){.framing = FRAMING_CONFLUENT, .schema.by_guid = true};
+	memcpy(frame->schema.guid, schema_header.base + 1, GUID_BYTES);
+	return true;
+}
+
+void frame_confluent(uint32_t schema_id, struct buf *out)
+{
+	buf_addc(out, '\0');
+	buf_be32(out, schema_id);
 }
 
 void frame_single_object(uint64_t fingerprint, struct buf *out)

@@ -40,6 +40,12 @@ static void append(struct schemas *schemas, const struct known_schema *known)
 	schemas->known[schemas->count++] = *known;
 }
 
+void known_schema_resolve(struct known_schema *known, struct arena *arena)
+{
+	known->plans[SUBJECT_COMMAND] = plan_make(known->shape, &reader_command, arena);
+	known->plans[SUBJECT_RESULT] = plan_make(known->shape, &reader_result, arena);
+}
+
 static bool add_schema(struct schemas *schemas, struct slice json, uint64_t *fingerprint, struct err *err)
 {
 	struct known_schema known;
@@ -50,8 +56,7 @@ static bool add_schema(struct schemas *schemas, struct slice json, uint64_t *fin
 	*fingerprint = known.fingerprint;
 	if (by_fingerprint(schemas, known.fingerprint) != NULL)
 		return true;
-	known.plans[SUBJECT_COMMAND] = plan_make(known.shape, &reader_command, &schemas->arena);
-	known.plans[SUBJECT_RESULT] = plan_make(known.shape, &reader_result, &schemas->arena);
+	known_schema_resolve(&known, &schemas->arena);
 	append(schemas, &known);
 	return true;
 }
@@ -162,25 +167,29 @@ void schemas_close(struct schemas *schemas)
 	if (schemas == NULL)
 		return;
 	encoder_close(schemas->encoder);
+	registered_release(schemas);
+	registry_close(schemas->registry);
 	free(schemas->known);
 	arena_release(&schemas->arena);
 	free(schemas);
 }
 
-/* Schema ids are a registry's: there is none to ask. */
-const struct known_schema *schemas_find(struct schemas *schemas, const struct frame *frame, struct arena *arena,
-					struct slice *detail)
+enum decode_status schemas_find(struct schemas *schemas, const struct frame *frame, struct arena *arena,
+				const struct known_schema **known, struct slice *detail)
 {
+	if (frame->framing == FRAMING_CONFLUENT && schemas->registry != NULL)
+		return registered_find(schemas, &frame->schema, arena, known, detail);
 	if (frame->framing == FRAMING_CONFLUENT) {
 		*detail = arena_printf(arena,
 				       "the value is in Confluent wire format (schema id %" PRIu32
 				       "), but no schema registry is configured",
-				       frame->schema_id);
-		return NULL;
+				       frame->schema.id);
+		return DECODE_MALFORMED;
 	}
-	const struct known_schema *known = by_fingerprint(schemas, frame->fingerprint);
-	if (known == NULL)
-		*detail = arena_printf(arena, "unknown writer's schema: none known has the fingerprint %016" PRIx64,
-				       frame->fingerprint);
-	return known;
+	*known = by_fingerprint(schemas, frame->fingerprint);
+	if (*known != NULL)
+		return DECODE_OK;
+	*detail = arena_printf(arena, "unknown writer's schema: none known has the fingerprint %016" PRIx64,
+			       frame->fingerprint);
+	return DECODE_MALFORMED;
 }

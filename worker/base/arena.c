@@ -122,3 +122,15 @@ void arena_attach(struct arena *arena, void (*dispose)(void *), void *resource)
 	*disposal = (struct arena_disposal){arena->disposals, dispose, resource};
 	arena->disposals = disposal;
 }
+
+void arena_transfer(struct arena *from, struct arena *to, void *resource)
+{
+	for (struct arena_disposal **link = &from->disposals, *d; (d = *link) != NULL; link = &d->next) {
+		if (d->resource != resource)
+			continue;
+		*link = d->next;
+		arena_attach(to, d->dispose, resource);
+		return;
+	}
+	die("a resource is not attached where it was taken from");
+}

@@ -122,22 +122,24 @@ static void warn_unreadable(struct listing *listing, const struct kafka_record *
 		(int)record->partition, record->offset, SLICE_ARG(detail));
 }
 
-static void take(struct listing *listing, const struct kafka_record *record, struct arena *arena)
+static bool take(struct listing *listing, const struct kafka_record *record, struct arena *arena, struct err *err)
 {
 	struct result result;
 	struct slice detail;
 
-	if (result_decode(listing->schemas, record->value, arena, &result, &detail) != DECODE_OK) {
-		warn_unreadable(listing, record, detail);
-		return;
+	switch (result_decode(listing->schemas, record->value, arena, &result, &detail)) {
+	case DECODE_OK: break;
+	case DECODE_MALFORMED: warn_unreadable(listing, record, detail); return true;
+	case DECODE_LATER: *err = *schemas_trouble(listing->schemas); return false;
 	}
 	if (!is_wanted(listing, &result))
-		return;
+		return true;
 	if (listing->json)
 		result_json(&result, record, &listing->output);
 	else
 		result_text(&result, &listing->output);
 	listing->printed++;
+	return true;
 }
 
 /* --- output ------------------------------------------------------------------------------------------------------- */
@@ -178,7 +180,7 @@ static bool print_all(struct listing *listing, struct err *err)
 	while (ok && !is_over(listing)) {
 		ok = kafka_reader_next(listing->reader, 100, &record, &got, err);
 		if (ok && got)
-			take(listing, &record, &arena);
+			ok = take(listing, &record, &arena, err);
 		/* In a pause, what is known is shown. */
 		if (ok && (!got || listing->output.len >= CHUNK_BYTES))
 			ok = write_output(listing, err);
@@ -212,6 +214,7 @@ static int run(const struct cli_args *args)
 	signals_install();
 	bool ok = read_options(args, &listing, &err) &&
 		  schemas_open(&listing.schemas, args->config->schemas_dir, args->config->schemas_dir_is_set, &err) &&
+		  schemas_use_registry(listing.schemas, args->config, &err) &&
 		  kafka_reader_open(&listing.reader, args->config, args->config->results_topic, listing.from, &err);
 	if (ok && !listing.json && isatty(STDOUT_FILENO))
 		result_heading(&listing.output);

@@ -271,19 +271,36 @@ static bool too_silent(const struct submission *submission, struct err *err)
 			submission->batch_id);
 }
 
+/* A result whose schema can't be had now is awaited as long as an answer is. */
+static bool read_result(struct submission *submission, struct slice value, struct arena *arena, struct result *result,
+			bool *readable, struct err *err)
+{
+	int64_t until_ms = clock_mono_ms() + submission->silence_ms;
+	enum decode_status status;
+	struct slice detail;
+
+	while ((status = result_decode(submission->schemas, value, arena, result, &detail)) == DECODE_LATER) {
+		if (clock_mono_ms() > until_ms) {
+			*err = *schemas_trouble(submission->schemas);
+			return false;
+		}
+		clock_sleep_ms(100);
+	}
+	*readable = status == DECODE_OK;
+	return true;
+}
+
 /* The next record of the results topic; *answered when it is an answer to one of our commands. */
 static bool next_result(struct submission *submission, struct arena *arena, bool *answered, struct err *err)
 {
 	struct kafka_record record;
 	struct result result;
-	struct slice detail;
 
 	arena_clear(arena);
-	if (!kafka_reader_next(submission->reader, 200, &record, answered, err))
+	if (!kafka_reader_next(submission->reader, 200, &record, answered, err) ||
+	    (*answered && !read_result(submission, record.value, arena, &result, answered, err)))
 		return false;
-	*answered = *answered &&
-		    result_decode(submission->schemas, record.value, arena, &result, &detail) == DECODE_OK &&
-		    tally_take(submission->tally, &result);
+	*answered = *answered && tally_take(submission->tally, &result);
 	return true;
 }
 
@@ -307,6 +324,14 @@ static bool wait_for_results(struct submission *submission, struct err *err)
 	progress_end(&progress);
 	arena_release(&arena);
 	return ok;
+}
+
+/* With a registry commands are framed with the id of our schema under the commands topic. */
+static bool prepare_schemas(struct submission *submission, struct err *err)
+{
+	return schemas_open(&submission->schemas, NULL, false, err) &&
+	       schemas_use_registry(submission->schemas, submission->config, err) &&
+	       schemas_take_command_id(submission->schemas, submission->config->commands_topic, err);
 }
 
 /* --- the command -------------------------------------------------------------------------------------------------- */
@@ -385,7 +410,7 @@ static int run(const struct cli_args *args)
 	int code = EXIT_DONE;
 
 	bool ok = read_options(args, &submission, &err) && read_catalogue(&submission, &err) &&
-		  schemas_open(&submission.schemas, NULL, false, &err) && (!wait || open_results(&submission, &err)) &&
+		  prepare_schemas(&submission, &err) && (!wait || open_results(&submission, &err)) &&
 		  send_all(&submission, &err);
 	if (ok) {
 		ok = !wait || wait_for_results(&submission, &err);

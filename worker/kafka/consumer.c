@@ -19,6 +19,8 @@ struct consumer {
 	char *topic;
 	struct rebalance_listener listener;
 	bool paused;
+	bool reads_schema_header;		/* a registry is configured, which gives the header its meaning */
+	rd_kafka_topic_partition_list_t *held; /* owned: consumer_hold() */
 };
 
 void message_dispose(void *raw)
@@ -35,6 +37,12 @@ static void note_assigned(struct consumer *consumer, const rd_kafka_topic_partit
 		numbers[i] = given->elems[i].partition;
 	consumer->listener.assigned(consumer->listener.context, numbers, (uint32_t)given->cnt);
 	free(numbers);
+}
+
+static void let_go(struct consumer *consumer)
+{
+	rd_kafka_topic_partition_list_destroy(consumer->held);
+	consumer->held = rd_kafka_topic_partition_list_new(0);
 }
 
 static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *partitions,
@@ -57,6 +65,7 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code, rd_kafka_
 	 * message was handed out, which is another worker's business by then. */
 	rd_kafka_resume_partitions(client, partitions);
 	consumer->paused = false;
+	let_go(consumer);
 }
 
 /* --- open and close ---------------------------------------------------------------------------------------------------- */
@@ -93,10 +102,13 @@ bool consumer_open(struct consumer **out, const struct config *config, struct re
 	struct consumer *consumer = xcalloc(1, sizeof(*consumer));
 	consumer->topic = xstrdup(config->commands_topic);
 	consumer->listener = listener;
+	consumer->reads_schema_header = config->schema_registry_url[0] != '\0';
+	consumer->held = rd_kafka_topic_partition_list_new(0);
 	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
 	rd_kafka_conf_set_opaque(conf, consumer);
 	consumer->client = kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
 	if (consumer->client == NULL) {
+		rd_kafka_topic_partition_list_destroy(consumer->held);
 		free(consumer->topic);
 		free(consumer);
 		return false;
@@ -116,13 +128,26 @@ void consumer_close(struct consumer *consumer)
 		return;
 	rd_kafka_consumer_close(consumer->client);
 	rd_kafka_destroy(consumer->client);
+	rd_kafka_topic_partition_list_destroy(consumer->held);
 	free(consumer->topic);
 	free(consumer);
 }
 
 /* --- messages ---------------------------------------------------------------------------------------------------------- */
 
-static void fill(struct message *message, rd_kafka_message_t *raw)
+static struct slice schema_header(const rd_kafka_message_t *raw)
+{
+	rd_kafka_headers_t *headers;
+	const void *value;
+	size_t size;
+
+	if (rd_kafka_message_headers(raw, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+	    rd_kafka_header_get_last(headers, "__value_schema_id", &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return SLICE_NONE;
+	return slice_of(value, size);
+}
+
+static void fill(const struct consumer *consumer, struct message *message, rd_kafka_message_t *raw)
 {
 	rd_kafka_timestamp_type_t type;
 
@@ -130,6 +155,7 @@ static void fill(struct message *message, rd_kafka_message_t *raw)
 	message->offset = raw->offset;
 	message->key = slice_of(raw->key, raw->key_len);
 	message->value = slice_of(raw->payload, raw->len);
+	message->schema_header = consumer->reads_schema_header ? schema_header(raw) : SLICE_NONE;
 	message->hash = message_hash(message->key, message->value);
 	message->timestamp_ms = rd_kafka_message_timestamp(raw, &type);
 }
@@ -168,7 +194,7 @@ bool consumer_poll(struct consumer *consumer, int timeout_ms, struct message *me
 		return take_event(raw, err);
 	*got = true;
 	*number = raw->partition;
-	fill(message, raw);
+	fill(consumer, message, raw);
 	return true;
 }
 
@@ -190,12 +216,34 @@ bool consumer_pause(struct consumer *consumer, bool paused, struct err *err)
 		return true;
 	rd_kafka_resp_err_t code = rd_kafka_assignment(consumer->client, &list);
 	if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+		for (int i = 0; !paused && i < consumer->held->cnt; i++)
+			rd_kafka_topic_partition_list_del(list, consumer->topic, consumer->held->elems[i].partition);
 		code = paused ? rd_kafka_pause_partitions(consumer->client, list)
 			      : rd_kafka_resume_partitions(consumer->client, list);
 		rd_kafka_topic_partition_list_destroy(list);
 	}
 	consumer->paused = paused;
 	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't pause or resume fetching", NULL);
+}
+
+bool consumer_hold(struct consumer *consumer, int32_t number, bool held, struct err *err)
+{
+	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+	if (held == (rd_kafka_topic_partition_list_find(consumer->held, consumer->topic, number) != NULL))
+		return true;
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_add(list, consumer->topic, number);
+	if (held) {
+		rd_kafka_topic_partition_list_add(consumer->held, consumer->topic, number);
+		code = rd_kafka_pause_partitions(consumer->client, list);
+	} else {
+		rd_kafka_topic_partition_list_del(consumer->held, consumer->topic, number);
+		if (!consumer->paused)
+			code = rd_kafka_resume_partitions(consumer->client, list);
+	}
+	rd_kafka_topic_partition_list_destroy(list);
+	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't pause or resume a partition", NULL);
 }
 
 /* --- facts ---------------------------------------------------------------------------------------------------------------- */

@@ -1,6 +1,8 @@
-/* What can be told from the bytes alone. A message that is done already is passed over, so a batch whose schema could not
- * be had goes through again from where it stopped. */
+/* What can be told from the bytes alone. A message whose schema can't be had now is left undecided, and with it all that is
+ * behind it in its partition: the others go on. A message that is done already is passed over, so a batch may come again. */
 #include "byunique/stages.h"
+
+#include "byunique/clock.h"
 
 static void identify(struct message *message, struct arena *arena)
 {
@@ -18,7 +20,7 @@ static bool decode_message(struct message *message, struct schemas *schemas, str
 {
 	struct slice detail = SLICE_NONE;
 
-	switch (command_decode(schemas, message->value, arena, &message->command, &detail)) {
+	switch (command_decode_headed(schemas, message->value, message->schema_header, arena, &message->command, &detail)) {
 	case DECODE_OK:
 		message->decoded = true;
 		identify(message, arena);
@@ -33,12 +35,19 @@ static bool decode_message(struct message *message, struct schemas *schemas, str
 
 bool decode_batch(struct batch *batch, struct schemas *schemas, struct err *err)
 {
+	enum { ASK_MS = 1000 }; /* then the group is served in between */
+	bool all = true;
+
+	schemas_ask_until(schemas, clock_mono_ms() + ASK_MS);
 	for (uint32_t i = 0; i < batch->count; i++) {
 		struct message *message = &batch->messages[i];
 		if (message->decoded || message->outcome.code != OUTCOME_NONE)
 			continue;
-		if (!decode_message(message, schemas, &batch->arena))
-			return err_set(err, VERDICT_RETRY, "", "a command's schema can't be had from the registry now");
+		if (!message->partition->awaits)
+			message->partition->awaits = !decode_message(message, schemas, &batch->arena);
+		all = all && !message->partition->awaits;
 	}
-	return true;
+	if (!all)
+		*err = *schemas_trouble(schemas);
+	return all;
 }

@@ -1,0 +1,83 @@
+/* Messages that wait for their schema leave a batch, in their order, with what hangs on its arena. */
+#include "byunique/batch.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+enum { MESSAGES = 10 };
+
+static void count_down(void *resource)
+{
+	--*(int *)resource;
+}
+
+/* Messages are told apart by their offsets; `raw` counts how often it has still to be disposed of. */
+static struct batch *filled(int raws[MESSAGES])
+{
+	struct batch *batch = batch_new(MESSAGES);
+
+	for (int i = 0; i < MESSAGES; i++) {
+		raws[i] = 1;
+		batch->messages[i] = (struct message){.raw = (void *)&raws[i], .offset = i, .value = SLICE_LIT("abc")};
+		batch->messages[i].decoded = i % 3 != 0;
+		batch->bytes += 3;
+		arena_attach(&batch->arena, count_down, &raws[i]);
+	}
+	batch->messages[3].outcome.code = OUTCOME_MALFORMED_MESSAGE; /* decided, though not decoded */
+	batch->count = MESSAGES;
+	return batch;
+}
+
+static void test_set_aside(void **state)
+{
+	static const int64_t kept[] = {1, 2, 3, 4, 5, 7, 8}, moved[] = {0, 6, 9};
+	struct batch *aside = batch_new(2); /* it grows */
+	int raws[MESSAGES];
+	struct batch *batch = filled(raws);
+
+	(void)state;
+	batch_set_aside(batch, aside);
+	assert_int_equal(batch->count, 7);
+	assert_int_equal(aside->count, 3);
+	assert_int_equal(batch->bytes, 21);
+	assert_int_equal(aside->bytes, 9);
+	for (int i = 0; i < 7; i++)
+		assert_int_equal(batch->messages[i].offset, kept[i]);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(aside->messages[i].offset, moved[i]);
+	batch_free(batch);
+	for (int i = 0; i < MESSAGES; i++)
+		assert_int_equal(raws[i], i == 0 || i == 6 || i == 9);
+	batch_free(aside);
+	for (int i = 0; i < MESSAGES; i++)
+		assert_int_equal(raws[i], 0);
+}
+
+static void test_behind_others(void **state)
+{
+	static const int64_t moved[] = {0, 6, 9, 0, 6, 9};
+	struct batch *aside = batch_new(MESSAGES);
+	int raws[2][MESSAGES];
+	struct batch *first = filled(raws[0]), *second = filled(raws[1]);
+
+	(void)state;
+	batch_set_aside(first, aside);
+	batch_set_aside(second, aside);
+	assert_int_equal(aside->count, 6);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(aside->messages[i].offset, moved[i]);
+	batch_free(aside);
+	batch_free(first);
+	batch_free(second);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_set_aside),
+		cmocka_unit_test(test_behind_others),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
