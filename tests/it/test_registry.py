@@ -219,6 +219,8 @@ def test_schemas_that_are_none(registered, registry):
     assert [result.status for result in again] == [204, 204] and prefix_of(site) == "+6"
     site.stop()
     assert len(site.reader(site.dead_letters).to_end()) == len(ids)
+    letters = byunique.must(site.settings, "dead-letters", "list", "--json").splitlines()
+    assert len(letters) == len(ids)
 
 
 TROUBLES = {
@@ -410,6 +412,8 @@ def test_submit_and_results(registered, registry):
     assert {value[:5] for value in values} == {wire.confluent(number, b"")}
     done = byunique.run(site.settings, "results", "--json")
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 3, done.stderr
+    done = byunique.run(site.settings, "audit")
+    assert done.returncode == 0, done.stdout + done.stderr
     without = dict(site.settings, **{"schema.registry.url": ""})
     done = byunique.run(without, "results")
     assert done.returncode == 1 and "no schema registry" in done.stderr

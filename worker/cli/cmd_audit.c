@@ -318,17 +318,21 @@ static void take_result(struct audit *audit, const struct result *result, const 
 		enter_result(audit, result, record);
 }
 
-static void take_record(struct audit *audit, const struct kafka_record *record, struct arena *arena)
+/* A result whose schema can't be had now is no finding: the audit ends. */
+static bool take_record(struct audit *audit, const struct kafka_record *record, struct arena *arena, struct err *err)
 {
 	struct result result;
 	struct slice detail;
 
 	if (audit->oldest_ms[record->partition] < 0)
 		audit->oldest_ms[record->partition] = record->timestamp_ms;
-	if (result_decode(audit->schemas, record->value, arena, &result, &detail) == DECODE_OK)
-		take_result(audit, &result, record);
-	else
-		report_unreadable(audit, record, detail);
+	switch (result_decode(audit->schemas, record->value, arena, &result, &detail)) {
+	case DECODE_OK: take_result(audit, &result, record); return true;
+	case DECODE_MALFORMED: report_unreadable(audit, record, detail); return true;
+	case DECODE_LATER: break;
+	}
+	*err = *schemas_trouble(audit->schemas);
+	return false;
 }
 
 static int64_t extents_total(const struct kafka_extent *extents, int count)
@@ -367,7 +371,7 @@ static bool read_results(struct audit *audit, struct err *err)
 	while (ok && !findings_reader_gone() && !kafka_reader_at_end(reader)) {
 		ok = kafka_reader_next(reader, 100, &record, &got, err);
 		if (ok && got)
-			take_record(audit, &record, &arena);
+			ok = take_record(audit, &record, &arena, err);
 		arena_clear(&arena);
 		progress_show(&progress, count += ok && got);
 	}
@@ -569,7 +573,8 @@ static int run(const struct cli_args *args)
 	struct err err;
 
 	bool ok = read_options(args, &audit, &err) &&
-		  schemas_open(&audit.schemas, NULL, false, &err) && open_database(&audit, &err) &&
+		  schemas_open(&audit.schemas, NULL, false, &err) &&
+		  schemas_use_registry(audit.schemas, args->config, &err) && open_database(&audit, &err) &&
 		  carry_out(&audit, &err);
 	int code = !ok ? cli_fail(&err) : findings_any(&audit.findings) ? EXIT_WITH_ERRORS : EXIT_DONE;
 	release(&audit);

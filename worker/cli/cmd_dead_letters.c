@@ -3,6 +3,7 @@
 #include "byunique/cli.h"
 
 #include "byunique/avro.h"
+#include "byunique/cell.h"
 #include "cli/letters.h"
 #include "cli/place.h"
 
@@ -155,13 +156,32 @@ static const struct option_spec show_options[] = {
 };
 
 /* A number that is none has no form in JSON. */
+static json_t *decimal_json(const struct value *value)
+{
+	static const struct attribute currency = {.type = TYPE_CURRENCY};
+	struct buf text = BUF_EMPTY;
+	struct cell cell;
+	const char *reason;
+
+	if (!cell_from_value(&currency, value, &cell, &reason))
+		return json_string("no currency");
+	cell_text(TYPE_CURRENCY, &cell, &text);
+	json_t *json = json_string(text.base);
+	buf_release(&text);
+	return json;
+}
+
 static json_t *value_json(const struct value *value)
 {
 	switch (value->kind) {
 	case VALUE_NULL: return json_null();
 	case VALUE_BOOLEAN: return json_boolean(value->boolean);
 	case VALUE_INT:
-	case VALUE_LONG: return json_integer(value->integer);
+	case VALUE_LONG:
+	case VALUE_DATE:
+	case VALUE_TIMESTAMP:
+	case VALUE_LOCAL_TIME: return json_integer(value->integer);
+	case VALUE_DECIMAL: return decimal_json(value);
 	case VALUE_STRING: return json_stringn(value->string.base, value->string.len);
 	case VALUE_FLOAT:
 	case VALUE_DOUBLE: break;
@@ -339,6 +359,7 @@ static int run_show(const struct cli_args *args)
 
 	bool ok = choose(args, &letters, &spot, &err) &&
 		  schemas_open(&schemas, args->config->schemas_dir, args->config->schemas_dir_is_set, &err) &&
+		  schemas_use_registry(schemas, args->config, &err) &&
 		  find(&letters, &err);
 	if (ok && cli_flag(args, "raw"))
 		print_bytes(letters.record.value);
