@@ -217,7 +217,7 @@ int pipeline_run(const struct config *config)
 		  log_quotes(config->commands_topic), log_quotes(config_kafka(config, "group.id")));
 	bool ok = admin_start(&admin, config, &metrics, events, &err) && open_schemas(&pipeline, &err);
 	if (ok) /* whatever is away from here on is waited for */
-		notify_say(&pipeline.notify, "READY=1\nSTATUS=waiting for PostgreSQL");
+		notify_say(&pipeline.notify, "READY=1\nSTATUS=starting");
 	ok = ok && persist(&pipeline, take_result_id, "registry_away", &err) &&
 	     persist(&pipeline, connect_database, "postgres_away", &err);
 	if (ok && pipeline.pg != NULL) {
