@@ -115,15 +115,27 @@ static void *storing_main(void *context)
 
 /* --- publishing thread ---------------------------------------------------------------------------------------------------- */
 
-/* What was too large is long gone. */
-static void lift_bound(struct pipeline *pipeline)
+/* Before anything is cut, the topics are asked whether it still has to be. Trouble shows up in the transaction. */
+static bool bounds_have_grown(struct pipeline *pipeline)
 {
-	enum { BOUNDED_MS = 600000 };
+	enum { RECENT_MS = 5000 };
+	struct bounds before = pipeline->bounds;
+	struct err err;
 
-	if (pipeline->most_bytes == SIZE_MAX || clock_mono_ms() - pipeline->bounded_at_ms < BOUNDED_MS)
-		return;
-	pipeline->most_bytes = SIZE_MAX;
-	producer_bound(pipeline->producer, SIZE_MAX);
+	if (clock_mono_ms() - pipeline->bounds_at_ms < RECENT_MS)
+		return false;
+	if (!pipeline_learn_bounds(pipeline, &err))
+		log_err(LOG_DEBUG, "topic_settings_unknown", &err);
+	return pipeline->bounds.result_bytes > before.result_bytes || pipeline->bounds.letter_bytes > before.letter_bytes;
+}
+
+static uint32_t answer_all(struct pipeline *pipeline, struct batch *batches)
+{
+	uint32_t cut_count = 0;
+
+	for (struct batch *batch = batches; batch != NULL; batch = batch->next)
+		cut_count += answer_batch(batch, pipeline->config->commands_topic, pipeline->writing, &pipeline->bounds);
+	return cut_count;
 }
 
 static bool publish(struct pipeline *pipeline, struct batch *batches)
@@ -133,9 +145,8 @@ static bool publish(struct pipeline *pipeline, struct batch *batches)
 
 	if (batches->assignment->lost)
 		return false;
-	for (struct batch *batch = batches; batch != NULL; batch = batch->next)
-		answer_batch(batch, pipeline->config->commands_topic, pipeline->writing, pipeline->most_bytes);
-	lift_bound(pipeline);
+	if (answer_all(pipeline, batches) > 0 && bounds_have_grown(pipeline))
+		answer_all(pipeline, batches);
 	metrics_stage(pipeline->metrics, STAGE_ANSWER, &at_us);
 	pipeline->publishing = true;
 	bool ok = FAILPOINT_PASS(publish_answered, &err) && commit_batches(pipeline->producer, batches, &err);

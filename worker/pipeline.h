@@ -13,6 +13,7 @@
 #include "byunique/notify.h"
 #include "byunique/position.h"
 #include "byunique/queue.h"
+#include "byunique/published.h"
 #include "byunique/stages.h"
 
 #include <pthread.h>
@@ -58,8 +59,11 @@ struct pipeline {
 	/* Publishing thread */
 	struct producer *producer;
 	struct schemas *writing;
-	size_t most_bytes;	 /* of a message; smaller for a while after one that the broker found too large */
+	struct bounds bounds;	 /* of what is published; the fetching thread sets them while there is no session */
+	int64_t bounds_at_ms;	 /* when they were learnt */
+	size_t most_bytes;	 /* of a message, whatever the topics say; smaller for a while after one that the broker refused */
 	int64_t bounded_at_ms;	 /* when it was */
+	bool weaknesses_told;	 /* once is enough */
 	_Atomic bool publishing; /* inside of a Kafka transaction */
 
 	/* Batches go round: idle → (filled) → decoded → stored → idle. */
@@ -100,6 +104,8 @@ bool pipeline_run_threads(struct pipeline *pipeline, struct err *err) BYU_MUST_C
 bool pipeline_fail(struct pipeline *pipeline, const struct err *err);
 
 bool pipeline_has_failed(struct pipeline *pipeline);
+/* What the topics take is asked for (again). */
+bool pipeline_learn_bounds(struct pipeline *pipeline, struct err *err) BYU_MUST_CHECK;
 /* A thread will not come back: nothing is left but to end the process. Nothing is lost, its successor reads again. */
 _Noreturn void pipeline_stuck(const char *what);
 

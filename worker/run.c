@@ -12,6 +12,7 @@
 #include "byunique/log.h"
 #include "byunique/pipeline.h"
 #include "byunique/signals.h"
+#include "byunique/topic_settings.h"
 
 #include <stdlib.h>
 
@@ -29,12 +30,45 @@ static bool take_slot(struct pipeline *pipeline, struct err *err)
 	return ok;
 }
 
+static void tell_weaknesses(struct pipeline *pipeline, const struct topic_settings *settings)
+{
+	struct weakness weaknesses[WEAKNESSES_MAX];
+
+	for (int role = 0; role < TOPIC_ROLES && !pipeline->weaknesses_told; role++) {
+		unsigned count = topic_weaknesses(role, &settings[role], weaknesses);
+		for (unsigned i = 0; i < count; i++)
+			log_event(weaknesses[i].level, "weak_setting", "of=kafka topic=%s setting=%s value=%s what=%s",
+				  log_quotes(topic_of(pipeline->config, role)), weaknesses[i].setting, weaknesses[i].value,
+				  log_quotes(weaknesses[i].what));
+	}
+	pipeline->weaknesses_told = true;
+}
+
+bool pipeline_learn_bounds(struct pipeline *pipeline, struct err *err)
+{
+	enum { BOUNDED_MS = 600000 };
+	struct topic_settings settings[TOPIC_ROLES];
+	struct bounds bounds;
+
+	pipeline->bounds_at_ms = clock_mono_ms();
+	if (pipeline->bounds_at_ms - pipeline->bounded_at_ms > BOUNDED_MS)
+		pipeline->most_bytes = SIZE_MAX; /* what was too large is long gone */
+	if (!topic_settings_read(pipeline->config, settings, err))
+		return false;
+	tell_weaknesses(pipeline, settings);
+	if (!topic_bounds(pipeline->config, settings, pipeline->most_bytes, &bounds, err))
+		return false;
+	pipeline->bounds = bounds;
+	return true;
+}
+
 /* The producer comes first: it ends what a predecessor left open, so that the group's offsets are settled. */
 static bool open_clients(struct pipeline *pipeline, struct err *err)
 {
 	struct rebalance_listener listener = {rebalance_assigned, rebalance_revoked, pipeline};
 
-	return producer_open(&pipeline->producer, pipeline->config, pipeline->slot.transactional_id, err) &&
+	return pipeline_learn_bounds(pipeline, err) &&
+	       producer_open(&pipeline->producer, pipeline->config, pipeline->slot.transactional_id, &pipeline->bounds, err) &&
 	       FAILPOINT_PASS(start_producer_ready, err) &&
 	       consumer_open(&pipeline->consumer, pipeline->config, listener, err) && FAILPOINT_PASS(start_subscribed, err);
 }
@@ -55,16 +89,18 @@ static void close_clients(struct pipeline *pipeline)
 	pipeline->producer = NULL;
 }
 
-/* A message that no topic takes would hold its partition up for ever: cut large ones down until they pass. */
+/* What the topics are set to is asked for before each session, so one that was lowered is heeded by now. For a broker that
+ * doesn't tell, or counts otherwise: less and less until it passes, as a message that no topic takes would hold its
+ * partition up for ever. */
 static void heed_size(struct pipeline *pipeline, const struct err *err)
 {
-	enum { FIRST_BYTES = 1000000, LEAST_BYTES = 4096 };
+	enum { FIRST_BYTES = 1000000 };
 
 	if (!kafka_is_too_large(err))
 		return;
 	if (pipeline->most_bytes > FIRST_BYTES)
 		pipeline->most_bytes = FIRST_BYTES;
-	else if (pipeline->most_bytes > LEAST_BYTES)
+	else if (pipeline->most_bytes / 2 >= BOUND_LEAST_BYTES)
 		pipeline->most_bytes /= 2;
 	pipeline->bounded_at_ms = clock_mono_ms();
 	log_event(LOG_WARN, "messages_bounded", "most_bytes=%zu reason=%s", pipeline->most_bytes,
@@ -76,7 +112,6 @@ static bool run_session(struct pipeline *pipeline, struct err *err)
 	pipeline->failed = false;
 	bool ok = take_slot(pipeline, err) && open_clients(pipeline, err);
 	if (ok) {
-		producer_bound(pipeline->producer, pipeline->most_bytes);
 		metric_add(&pipeline->metrics->sessions[0], 1);
 		log_event(LOG_INFO, "session_started", "transactional_id=%s", log_quotes(pipeline->slot.transactional_id));
 		ok = pipeline_run_threads(pipeline, err);

@@ -56,6 +56,8 @@ struct message {
 	struct slice schema_header; /* value of the header __value_schema_id; views raw; absent: none, or no registry */
 	uint64_t hash;	    /* message_hash(key, value) */
 	int64_t timestamp_ms; /* of the message in Kafka; -1: none */
+	uint32_t header_count;
+	size_t header_bytes; /* of all headers, as they lie in a record */
 
 	/* decode */
 	bool decoded; /* command is filled, whatever the outcome */
@@ -75,6 +77,7 @@ struct message {
 	uint32_t same_as; /* index in the batch of the earlier message with the same id and content, or NO_MESSAGE */
 	struct outcome answer; /* the final outcome: starts as a copy of `outcome` each time the batch is recalled */
 	struct slice result;   /* the answer as Avro, framed; by the answer stage */
+	unsigned result_cuts, letter_cuts; /* what had to go (published.h); by the answer stage */
 	struct outcome outcome; /* what decode and validate decided; code NONE: nothing wrong so far */
 };
 

@@ -7,22 +7,20 @@
 
 #include "byunique/batch.h"
 #include "byunique/config.h"
+#include "byunique/published.h"
 
 struct producer;
 
+/* No batch of records is made larger than the smaller of the bounds; single records are the answer stage's to bound. */
 bool producer_open(struct producer **producer, const struct config *config, const char *transactional_id,
-		   struct err *err) BYU_MUST_CHECK;
+		   const struct bounds *bounds, struct err *err) BYU_MUST_CHECK;
 void producer_close(struct producer *producer); /* NULL is fine; an open transaction is left to the successor */
 
-/* What is larger, keys and headers included, is cut down from now on, for a broker that refuses it: a result loses the
- * command's headers, a dead letter its value as well, a key of half that size goes; byunique.truncated says so. */
-void producer_bound(struct producer *producer, size_t most_bytes);
-
 bool producer_begin(struct producer *producer, struct err *err) BYU_MUST_CHECK;
-/* The result of a command: its key and headers, then byunique.status and, for an error, byunique.code. */
-bool producer_result(struct producer *producer, const struct message *command, struct slice value, struct err *err)
-	BYU_MUST_CHECK;
-/* The command itself, byte for byte, with headers that tell where it came from and why. No topic: does nothing. */
+/* The result of a command: its key and headers, then byunique.status and, for an error, byunique.code; without what the
+ * answer stage has cut. */
+bool producer_result(struct producer *producer, const struct message *command, struct err *err) BYU_MUST_CHECK;
+/* The command itself, byte for byte, with headers that tell where it came from and why; the same. No topic: does nothing. */
 bool producer_dead_letter(struct producer *producer, const struct message *command, struct err *err) BYU_MUST_CHECK;
 
 struct next_offset {

@@ -6,6 +6,7 @@
 #include "byunique/clock.h"
 #include "byunique/kafka.h"
 #include "byunique/log.h"
+#include "byunique/published.h"
 #include "internal.h"
 
 #include <inttypes.h>
@@ -82,6 +83,8 @@ static rd_kafka_conf_t *consumer_conf(const struct config *config, struct err *e
 	kafka_conf_set(conf, "partition.assignment.strategy", "range");
 	if (config_kafka(config, "queued.max.messages.kbytes") == NULL)
 		kafka_conf_set(conf, "queued.max.messages.kbytes", "16384"); /* a second's worth; the default is four times that */
+	if (config_kafka(config, "topic.metadata.refresh.interval.ms") == NULL)
+		kafka_conf_set(conf, "topic.metadata.refresh.interval.ms", "10000"); /* so soon a new partition is seen; not in five minutes */
 	return conf;
 }
 
@@ -147,6 +150,23 @@ static struct slice schema_header(const rd_kafka_message_t *raw)
 	return slice_of(value, size);
 }
 
+static void count_headers(struct message *message, const rd_kafka_message_t *raw)
+{
+	rd_kafka_headers_t *headers = NULL;
+	const char *name;
+	const void *value;
+	size_t size;
+
+	message->header_count = 0;
+	message->header_bytes = 0;
+	if (rd_kafka_message_headers(raw, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return;
+	while (rd_kafka_header_get_all(headers, message->header_count, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+		message->header_bytes += record_header_bytes(strlen(name), size);
+		message->header_count++;
+	}
+}
+
 static void fill(const struct consumer *consumer, struct message *message, rd_kafka_message_t *raw)
 {
 	rd_kafka_timestamp_type_t type;
@@ -158,6 +178,7 @@ static void fill(const struct consumer *consumer, struct message *message, rd_ka
 	message->schema_header = consumer->reads_schema_header ? schema_header(raw) : SLICE_NONE;
 	message->hash = message_hash(message->key, message->value);
 	message->timestamp_ms = rd_kafka_message_timestamp(raw, &type);
+	count_headers(message, raw);
 }
 
 /* An error event in place of a message; most pass by themselves. */

@@ -16,7 +16,6 @@ struct producer {
 	char *commands_topic;
 	char *results_topic;
 	char *dead_letter_topic; /* empty: none */
-	size_t most_bytes;	 /* of a message; larger ones are cut down */
 };
 
 /* The transaction has to time out well before a successor could be waiting for its partitions in earnest. */
@@ -79,7 +78,36 @@ static bool check_partitioner(const struct config *config, struct err *err)
 	return err_detail(err, "results with the same key have to come out in the order of their commands");
 }
 
-bool producer_open(struct producer **out, const struct config *config, const char *transactional_id, struct err *err)
+/* The bounds are those of record batches, so neither a record nor a batch may be larger. */
+static void set_sizes(rd_kafka_conf_t *conf, const struct config *config, const struct bounds *bounds)
+{
+	enum { DEFAULT_BATCH_BYTES = 1000000, ROOM_BYTES = 100000000 };
+	const char *given = config_kafka(config, "batch.size");
+	size_t batch_bytes = given ? (size_t)strtoull(given, NULL, 10) : DEFAULT_BATCH_BYTES;
+	char text[24];
+
+	if (batch_bytes > bounds->result_bytes)
+		batch_bytes = bounds->result_bytes;
+	if (batch_bytes > bounds->letter_bytes)
+		batch_bytes = bounds->letter_bytes;
+	snprintf(text, sizeof(text), "%zu", batch_bytes);
+	kafka_conf_set(conf, "batch.size", text);
+	if (config_kafka(config, "message.max.bytes") == NULL) {
+		snprintf(text, sizeof(text), "%d", ROOM_BYTES); /* the topic's own limit decides */
+		kafka_conf_set(conf, "message.max.bytes", text);
+	}
+}
+
+static void set_defaults(rd_kafka_conf_t *conf, const struct config *config)
+{
+	if (config_kafka(config, "partitioner") == NULL)
+		kafka_conf_set(conf, "partitioner", "murmur2_random");
+	if (config_kafka(config, "compression.type") == NULL && config_kafka(config, "compression.codec") == NULL)
+		kafka_conf_set(conf, "compression.type", "lz4");
+}
+
+bool producer_open(struct producer **out, const struct config *config, const char *transactional_id,
+		   const struct bounds *bounds, struct err *err)
 {
 	rd_kafka_conf_t *conf = kafka_conf_new(config, KAFKA_PRODUCER, err);
 	if (conf == NULL)
@@ -89,16 +117,10 @@ bool producer_open(struct producer **out, const struct config *config, const cha
 		return false;
 	}
 	kafka_conf_set(conf, "transactional.id", transactional_id);
-	if (config_kafka(config, "partitioner") == NULL)
-		kafka_conf_set(conf, "partitioner", "murmur2_random");
-	if (config_kafka(config, "message.max.bytes") == NULL)
-		kafka_conf_set(conf, "message.max.bytes", "16777216"); /* the topic's own limit decides */
-	/* Topics limit the compressed size: what came in compressed would not always go out as it is. */
-	if (config_kafka(config, "compression.type") == NULL && config_kafka(config, "compression.codec") == NULL)
-		kafka_conf_set(conf, "compression.type", "lz4");
+	set_defaults(conf, config);
+	set_sizes(conf, config, bounds);
 
 	struct producer *producer = xcalloc(1, sizeof(*producer));
-	producer->most_bytes = SIZE_MAX;
 	producer->commands_topic = xstrdup(config->commands_topic);
 	producer->results_topic = xstrdup(config->results_topic);
 	producer->dead_letter_topic = xstrdup(config->dead_letter_topic);
@@ -130,11 +152,6 @@ void producer_close(struct producer *producer)
 	free(producer);
 }
 
-void producer_bound(struct producer *producer, size_t most_bytes)
-{
-	producer->most_bytes = most_bytes;
-}
-
 bool producer_begin(struct producer *producer, struct err *err)
 {
 	rd_kafka_error_t *error = rd_kafka_begin_transaction(producer->client);
@@ -143,30 +160,26 @@ bool producer_begin(struct producer *producer, struct err *err)
 
 /* --- messages ------------------------------------------------------------------------------------------------------------ */
 
-static rd_kafka_headers_t *copied_headers(const struct message *command)
+/* The command's headers, unless they are cut, then ours. */
+static rd_kafka_headers_t *all_headers(const struct message *command, unsigned cuts, const struct own_headers *own)
 {
 	rd_kafka_headers_t *headers = NULL;
-	if (rd_kafka_message_headers(command->raw, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR && headers != NULL)
-		return rd_kafka_headers_copy(headers);
-	return rd_kafka_headers_new(8);
+
+	if ((cuts & CUT_HEADERS) == 0 && rd_kafka_message_headers(command->raw, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR)
+		headers = rd_kafka_headers_copy(headers);
+	else
+		headers = rd_kafka_headers_new(own->count);
+	for (uint32_t i = 0; i < own->count; i++)
+		rd_kafka_header_add(headers, own->list[i].name, -1, own->list[i].value.base, (ssize_t)own->list[i].value.len);
+	return headers;
 }
 
-static void add_header(rd_kafka_headers_t *headers, const char *name, struct slice value)
+/* Waits while the local queue is full: it drains as the broker answers. */
+static bool produce(struct producer *producer, const char *topic, const struct message *command, struct slice value,
+		    unsigned cuts, const struct own_headers *own, struct err *err)
 {
-	rd_kafka_header_add(headers, name, -1, value.base ? value.base : "", (ssize_t)value.len);
-}
-
-static void add_header_int(rd_kafka_headers_t *headers, const char *name, int64_t value)
-{
-	char text[24];
-	int len = snprintf(text, sizeof(text), "%" PRId64, value);
-	add_header(headers, name, slice_of(text, (size_t)len));
-}
-
-/* Takes the headers over. Waits while the local queue is full: it drains as the broker answers. */
-static bool produce(struct producer *producer, const char *topic, struct slice key, struct slice value,
-		 rd_kafka_headers_t *headers, struct err *err)
-{
+	struct slice key = cuts & CUT_KEY ? SLICE_NONE : command->key;
+	rd_kafka_headers_t *headers = all_headers(command, cuts, own);
 	rd_kafka_vu_t fields[] = {
 		{.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic},
 		{.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
@@ -187,68 +200,23 @@ static bool produce(struct producer *producer, const char *topic, struct slice k
 	return true;
 }
 
-static size_t header_bytes(const rd_kafka_headers_t *headers)
+bool producer_result(struct producer *producer, const struct message *command, struct err *err)
 {
-	const char *name;
-	const void *value;
-	size_t size, bytes = 0;
+	struct own_headers own;
 
-	for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
-		bytes += strlen(name) + size;
-	return bytes;
-}
-
-/* The command's headers as far as there is room for them: all, or none and a note. */
-static rd_kafka_headers_t *fitting_headers(const struct producer *producer, const struct message *command,
-					   struct slice value, bool *fits)
-{
-	rd_kafka_headers_t *headers = copied_headers(command);
-
-	*fits = command->key.len + value.len + header_bytes(headers) <= producer->most_bytes;
-	if (*fits)
-		return headers;
-	rd_kafka_headers_destroy(headers);
-	headers = rd_kafka_headers_new(8);
-	add_header(headers, "byunique.truncated", SLICE_LIT("headers"));
-	return headers;
-}
-
-/* Nobody sends such a key but by mistake, and no topic with a limit like this one's takes it back. */
-static struct slice fitting_key(const struct producer *producer, const struct message *command, rd_kafka_headers_t *headers)
-{
-	if (command->key.len <= producer->most_bytes / 2)
-		return command->key;
-	add_header(headers, "byunique.truncated", SLICE_LIT("key"));
-	return SLICE_NONE;
-}
-
-bool producer_result(struct producer *producer, const struct message *command, struct slice value, struct err *err)
-{
-	bool fits;
-	rd_kafka_headers_t *headers = fitting_headers(producer, command, value, &fits);
-	const char *code = outcome_name(command->answer.code);
-
-	add_header_int(headers, "byunique.status", outcome_status(command->answer.code));
-	if (code != NULL)
-		add_header(headers, "byunique.code", slice_cstr(code));
-	return produce(producer, producer->results_topic, fitting_key(producer, command, headers), value, headers, err);
+	result_headers(command, command->result_cuts, &own);
+	return produce(producer, producer->results_topic, command, command->result, command->result_cuts, &own, err);
 }
 
 bool producer_dead_letter(struct producer *producer, const struct message *command, struct err *err)
 {
+	struct own_headers own;
+	struct slice value = command->letter_cuts & CUT_VALUE ? SLICE_NONE : command->value;
+
 	if (producer->dead_letter_topic[0] == '\0')
 		return true;
-	bool fits;
-	rd_kafka_headers_t *headers = fitting_headers(producer, command, command->value, &fits);
-	if (!fits)
-		add_header(headers, "byunique.truncated", SLICE_LIT("value"));
-	add_header(headers, "__connect.errors.topic", slice_cstr(producer->commands_topic));
-	add_header_int(headers, "__connect.errors.partition", command->partition->number);
-	add_header_int(headers, "__connect.errors.offset", command->offset);
-	add_header(headers, "byunique.code", slice_cstr(outcome_name(command->answer.code)));
-	add_header(headers, "byunique.detail", command->answer.detail);
-	struct slice value = fits ? command->value : SLICE_NONE;
-	return produce(producer, producer->dead_letter_topic, fitting_key(producer, command, headers), value, headers, err);
+	letter_headers(command, producer->commands_topic, command->letter_cuts, &own);
+	return produce(producer, producer->dead_letter_topic, command, value, command->letter_cuts, &own, err);
 }
 
 /* --- the end of a transaction --------------------------------------------------------------------------------------------- */

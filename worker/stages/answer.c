@@ -1,4 +1,5 @@
 /* An answer is made from the message and its outcome alone, so that a message read again gives the very same bytes. */
+#include "byunique/published.h"
 #include "byunique/stages.h"
 
 static void fill_problem(const struct message *message, struct result *result)
@@ -26,31 +27,88 @@ static void echo_command(const struct message *message, struct result *result)
 	result->issued_at_ms = command->issued_at_ms;
 }
 
-/* At most CUT_BYTES of a text, in whole characters. */
-static void cut(struct slice *text)
+static void cut_texts(struct result *result, size_t most_bytes)
 {
-	enum { CUT_BYTES = 1024 };
-
-	if (text->len <= CUT_BYTES)
-		return;
-	text->len = CUT_BYTES;
-	while (text->len > 0 && !slice_is_utf8(*text))
-		text->len--;
+	cut_text(&result->command_id, most_bytes);
+	cut_text(&result->customer_id, most_bytes);
+	cut_text(&result->ext_name, most_bytes);
+	cut_text(&result->batch_id, most_bytes);
+	cut_text(&result->attribute, most_bytes);
 }
 
-static void cut_texts(struct result *result)
+static bool has_texts_to_cut(const struct result *result)
 {
-	cut(&result->command_id);
-	cut(&result->customer_id);
-	cut(&result->ext_name);
-	cut(&result->batch_id);
-	cut(&result->detail);
-	cut(&result->attribute);
+	return result->command_id.len > CUT_LEAST_BYTES || result->customer_id.len > CUT_LEAST_BYTES ||
+	       result->ext_name.len > CUT_LEAST_BYTES || result->batch_id.len > CUT_LEAST_BYTES ||
+	       result->attribute.len > CUT_LEAST_BYTES;
 }
 
-static void answer_message(const struct message *message, const char *commands_topic, struct schemas *schemas,
-			   size_t most_bytes, struct buf *out)
+/* A result on its way into the topic. */
+struct draft {
+	struct schemas *schemas;
+	const struct message *message;
+	struct buf *out;
+	size_t most_bytes;
+};
+
+/* Encodes; by how many bytes it is too large. */
+static size_t excess(const struct draft *draft, const struct result *result, unsigned cuts)
 {
+	struct own_headers headers;
+
+	buf_clear(draft->out);
+	result_encode(draft->schemas, result, draft->out);
+	result_headers(draft->message, cuts, &headers);
+	size_t bytes = record_batch_bytes(draft->message, buf_slice(draft->out), cuts, &headers);
+	return bytes > draft->most_bytes ? bytes - draft->most_bytes : 0;
+}
+
+/* The detail gives as much as is missing, and no more. */
+static bool fits(const struct draft *draft, struct result result, unsigned cuts)
+{
+	size_t over = excess(draft, &result, cuts);
+
+	if (over == 0 || (cuts & CUT_DETAIL) == 0)
+		return over == 0;
+	size_t length = result.detail.len;
+	cut_text(&result.detail, length > over + CUT_LEAST_BYTES ? length - over : CUT_LEAST_BYTES);
+	return excess(draft, &result, cuts) == 0;
+}
+
+/* The texts share what room there is. */
+static bool fits_with_texts_cut(const struct draft *draft, const struct result *result, unsigned cuts)
+{
+	enum { MOST_BYTES = 1024 };
+
+	for (size_t most_bytes = MOST_BYTES; most_bytes >= CUT_LEAST_BYTES; most_bytes /= 2) {
+		struct result cut = *result;
+		cut_texts(&cut, most_bytes);
+		if (fits(draft, cut, cuts))
+			return true;
+	}
+	return false;
+}
+
+/* The smallest loss with which it fits. The least of all fits, as the bounds are at least BOUND_LEAST_BYTES. */
+static unsigned fit(const struct draft *draft, const struct result *result)
+{
+	const struct message *message = draft->message;
+	unsigned useful = (result->detail.len > CUT_LEAST_BYTES ? CUT_DETAIL : 0) |
+			  (message->header_count > 0 ? CUT_HEADERS : 0) | (has_texts_to_cut(result) ? CUT_TEXTS : 0) |
+			  (message->key.len > 0 ? CUT_KEY : 0);
+
+	for (unsigned cuts = 0; cuts < CUT_SETS; cuts++) {
+		if ((cuts & useful) != cuts)
+			continue;
+		if (cuts & CUT_TEXTS ? fits_with_texts_cut(draft, result, cuts) : fits(draft, *result, cuts))
+			return cuts;
+	}
+	return useful;
+}
+
+static unsigned answer_message(const struct draft *draft, const char *commands_topic)
+{
+	const struct message *message = draft->message;
 	struct result result = {
 		.status = outcome_status(message->answer.code),
 		.duplicate = message->answer.code == OUTCOME_DUPLICATE,
@@ -63,22 +121,24 @@ static void answer_message(const struct message *message, const char *commands_t
 	echo_command(message, &result);
 	if (outcome_name(message->answer.code) != NULL)
 		fill_problem(message, &result);
-	result_encode(schemas, &result, out);
-	if (out->len <= most_bytes)
-		return;
-	buf_clear(out);
-	cut_texts(&result);
-	result_encode(schemas, &result, out);
+	return fit(draft, &result);
 }
 
-void answer_batch(struct batch *batch, const char *commands_topic, struct schemas *schemas, size_t most_bytes)
+uint32_t answer_batch(struct batch *batch, const char *commands_topic, struct schemas *schemas, const struct bounds *bounds)
 {
 	struct buf bytes = BUF_EMPTY;
+	uint32_t cut_count = 0;
 
 	for (uint32_t i = 0; i < batch->count; i++) {
-		buf_clear(&bytes);
-		answer_message(&batch->messages[i], commands_topic, schemas, most_bytes, &bytes);
-		batch->messages[i].result = arena_copy(&batch->arena, buf_slice(&bytes));
+		struct message *message = &batch->messages[i];
+		struct draft draft = {schemas, message, &bytes, bounds->result_bytes};
+		message->result_cuts = answer_message(&draft, commands_topic);
+		message->result = arena_copy(&batch->arena, buf_slice(&bytes));
+		message->letter_cuts = outcome_is_dead_letter(message->answer.code)
+					       ? letter_cuts(message, commands_topic, bounds->letter_bytes)
+					       : 0;
+		cut_count += message->result_cuts != 0 || message->letter_cuts != 0;
 	}
 	buf_release(&bytes);
+	return cut_count;
 }

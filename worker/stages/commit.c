@@ -10,7 +10,7 @@ static bool send_batch(struct producer *producer, const struct batch *batch, str
 {
 	for (uint32_t i = 0; i < batch->count; i++) {
 		const struct message *message = &batch->messages[i];
-		if (!producer_result(producer, message, message->result, err))
+		if (!producer_result(producer, message, err))
 			return false;
 		if (outcome_is_dead_letter(message->answer.code) && !producer_dead_letter(producer, message, err))
 			return false;

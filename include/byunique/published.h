@@ -1,0 +1,58 @@
+/* What is published for a message beside the bytes of its result, and what of it goes when its topic takes no message that
+ * large. Pure.
+ *
+ * A topic limits a record batch (max.message.bytes), counted here without compression and as if the record were alone in
+ * it: what fits is never cut, whatever the broker does with compression. */
+#ifndef BYUNIQUE_PUBLISHED_H
+#define BYUNIQUE_PUBLISHED_H
+
+#include "byunique/batch.h"
+
+/* What may go, what is missed least first: a set of cuts with a smaller number is the smaller loss. */
+enum cut {
+	CUT_DETAIL = 1,	 /* shortened; the error's in a result, byunique.detail in a dead letter */
+	CUT_VALUE = 2,	 /* of a dead letter */
+	CUT_HEADERS = 4, /* the command's, all of them */
+	CUT_TEXTS = 8,	 /* shortened; what a result repeats of the command */
+	CUT_KEY = 16,
+	CUT_SETS = 32,
+};
+
+/* Most bytes of a record batch in the two topics. */
+struct bounds {
+	size_t result_bytes;
+	size_t letter_bytes;
+};
+
+enum {
+	BOUND_LEAST_BYTES = 1200, /* what is left after all cuts fits into it */
+	CUT_LEAST_BYTES = 64,	  /* of a text that is shortened */
+};
+
+struct own_header {
+	const char *name;
+	struct slice value;
+};
+
+/* The headers that the worker adds; views the message. */
+struct own_headers {
+	struct own_header list[12];
+	uint32_t count;
+	char numbers[2][24];
+};
+
+void result_headers(const struct message *message, unsigned cuts, struct own_headers *headers);
+void letter_headers(const struct message *message, const char *commands_topic, unsigned cuts, struct own_headers *headers);
+
+/* Bytes of one header in a record; of a record batch that holds nothing but this record. */
+size_t record_header_bytes(size_t name_bytes, size_t value_bytes);
+size_t record_batch_bytes(const struct message *message, struct slice value, unsigned cuts,
+			  const struct own_headers *headers);
+
+/* At most so many bytes of a text, in whole characters. */
+void cut_text(struct slice *text, size_t most_bytes);
+
+/* The smallest set of cuts with which the dead letter of a message fits. */
+unsigned letter_cuts(const struct message *message, const char *commands_topic, size_t most_bytes);
+
+#endif

@@ -1,0 +1,225 @@
+"""Results and dead letters that their topics would not take: cut to what fits before they are sent, in the order that the
+README gives; what fits is never cut; no partition is held up."""
+
+import random
+
+import pytest
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from lib import processes, schemas, wire
+from lib.gen import Message
+from lib.site import new_id
+from lib.wire import Command
+
+LIMIT = 2000
+NOISE = random.Random(1).randbytes(40000).replace(b"\0", b"\1")  # does not compress
+
+
+def noise(count):
+    return NOISE[:count]
+
+
+def text(count):
+    return "".join(chr(0x100 + byte) for byte in noise(count))  # two bytes each
+
+
+def phone(**changes):
+    attributes = (("PhoneNumber", "string", "1"), ("description", "string", "d"))
+    return Command(new_id(), "alice", "Phone", attributes).but(**changes)
+
+
+def alter(site, topic, **settings):
+    entries = [ConfigEntry(name.replace("_", "."), str(value), incremental_operation=AlterConfigOpType.SET)
+               for name, value in settings.items()]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    for done in site.admin.client.incremental_alter_configs([resource]).values():
+        done.result()
+
+
+@pytest.fixture
+def small(sites):
+    """Results and dead letters of 2,000 bytes at most."""
+    site = sites(partitions=1).init(schemas.PHONE)
+    site.insert("Phone", "alice", PhoneNumber="1")
+    alter(site, site.results, max_message_bytes=LIMIT)
+    alter(site, site.dead_letters, max_message_bytes=LIMIT)
+    return site
+
+
+def varint(number):
+    return max(1, -(-(2 * number).bit_length() // 7))
+
+
+def batch_bytes(record):
+    """A record batch that holds the record alone, by the description of Kafka's format."""
+    def part(data):
+        return varint(len(data or b"")) + len(data or b"")
+    body = (3 + part(record.key) + part(record.value) + varint(len(record.headers)) +
+            sum(part(name.encode()) + part(value) for name, value in record.headers))
+    return 61 + varint(body) + body
+
+
+def losses(record):
+    return [value.decode() for name, value in record.headers if name == "byunique.truncated"]
+
+
+def one_session(worker):
+    assert worker.log.count("session_started") == 1, "learnt by a refusal of the broker"
+    assert "messages_bounded" not in worker.log
+
+
+def test_what_fits_is_not_cut(small):
+    """Headers that grow byte by byte over the limit: the very last one that fits comes back."""
+    worker = small.running()
+    [plain] = small.answers(small.message(phone(), 0, headers=[("h", b"")]))
+    room = LIMIT - batch_bytes(plain)
+    sent = small.send(*[small.message(phone(), 0, headers=[("h", noise(room + more))]) for more in range(-12, 12)])
+    results = small.results_of(sent)
+    cut = [losses(result) for result in results]
+    assert [] in cut and ["headers"] in cut and cut == sorted(cut), cut
+    for record, result in zip(sent, results):
+        assert result.status == 204 and batch_bytes(result) <= LIMIT
+        if losses(result):
+            assert batch_bytes(plain) - 1 + varint(len(record.headers[0][1])) + len(record.headers[0][1]) + 1 > LIMIT
+            assert result.headers == [("byunique.truncated", b"headers"), ("byunique.status", b"204")]
+        else:
+            assert result.headers[0] == record.headers[0]
+    assert max(batch_bytes(result) for result in results) == LIMIT
+    one_session(worker)
+
+
+def test_detail_is_cut_first(small):
+    """It gives as many bytes as are missing; headers go when that does not do."""
+    worker = small.running()
+    small.apply(schemas.SINGLE)
+    single = phone(ext_name=schemas.SINGLE["name"])
+    [plain] = small.answers(small.message(single, 0, headers=[("h", b"")]))
+    room, detail = LIMIT - batch_bytes(plain), plain.body["error"]["detail"]
+    assert len(detail) > 96, "too short for this test"
+    sent = small.send(*[small.message(single.but(command_id=new_id()), 0, headers=[("h", noise(room + more))])
+                        for more in range(-4, 60)])
+    seen = set()
+    for record, result in zip(sent, small.results_of(sent)):
+        cut = losses(result)
+        seen.add(tuple(cut))
+        assert result.code == plain.code and batch_bytes(result) <= LIMIT
+        if cut == ["detail"]:
+            assert detail.startswith(result.body["error"]["detail"]) and len(result.body["error"]["detail"]) >= 64
+            assert result.headers[0] == record.headers[0]
+            assert batch_bytes(result) >= LIMIT - 1
+        elif cut == ["headers"]:
+            assert result.body["error"]["detail"] == detail
+    assert seen == {(), ("detail",), ("headers",)}
+    one_session(worker)
+
+
+def test_everything_large_at_once(small):
+    """Key, headers, every text of the command: still one right result, and the next message is not held up."""
+    worker = small.running()
+    large = {
+        "headers": small.message(phone(), 0, headers=[("a", noise(9000)), ("b", None), ("c", b"")]),
+        "many headers": small.message(phone(), 0, headers=[("h%d" % number, b"v") for number in range(2000)]),
+        "key": small.message(phone(), 0, key=noise(9000)),
+        "batch id": small.message(phone(batch_id=text(9000)), 0),
+        "command id": small.message(phone(command_id=text(3000)), 0),
+        "customer id": small.message(phone(customer_id=text(3000)), 0, key=b"k"),
+        "extension": small.message(phone(ext_name=text(3000)), 0),
+        "attribute": small.message(phone(attributes=((text(3000), "int", 1),)), 0),
+        "all": small.message(phone(command_id=text(3000), customer_id=text(3000), ext_name=text(3000),
+                                   batch_id=text(3000)), 0, key=noise(9000), headers=[("a", noise(9000))]),
+    }
+    messages = [each for message in large.values() for each in (message, small.message(phone(), 0))]
+    sent = small.send(*messages)
+    results = small.results_of(sent)
+    assert [result.status for result in results[1::2]] == [204] * len(large)
+    assert not any(losses(result) for result in results[1::2])
+    got = {name: (result.code, losses(result)) for name, result in zip(large, results[::2])}
+    assert got == {
+        "headers": (None, ["headers"]), "many headers": (None, ["headers"]), "key": (None, ["key"]),
+        "batch id": (None, ["texts"]), "command id": ("InvalidCommandId", ["texts"]),
+        "customer id": ("InvalidCustomerId", ["texts"]), "extension": ("InvalidExtensionName", ["texts"]),
+        "attribute": ("UnknownAttribute", ["texts"]), "all": ("InvalidCommandId", ["headers", "texts", "key"])}
+    for record, result in zip(sent, results):
+        assert batch_bytes(result) <= LIMIT
+        command, _ = wire.decode(record.value)
+        for field in ("command_id", "customer_id", "ext_name", "batch_id"):
+            assert (getattr(command, field) or "").startswith(result.body[field] or "")
+    one_session(worker)
+
+
+def test_dead_letters(small):
+    """Without value first, then without headers, then without key."""
+    worker = small.running()
+    bad = {
+        "small": Message(0, b"k", b"bad", [("h", b"v")]),
+        "value": Message(0, b"k", noise(9000), [("h", b"v")]),
+        "headers": Message(0, b"k", b"bad", [("h", noise(9000))]),
+        "value and headers": Message(0, b"k", noise(9000), [("h", noise(9000))]),
+        "key": Message(0, noise(9000), b"bad", [("h", b"v")]),
+        "all": Message(0, noise(9000), noise(9000), [("h", noise(9000))]),
+    }
+    sent = small.send(*bad.values())
+    results = small.results_of(sent)
+    assert {result.code for result in results} == {"MalformedMessage"}
+    small.stop()
+    letters = small.reader(small.dead_letters).to_end()
+    assert [int(letter.header("__connect.errors.offset")) for letter in letters] == [each.offset for each in sent]
+    gone = {"small": [], "value": ["value"], "headers": ["headers"], "value and headers": ["value", "headers"],
+            "key": ["key"], "all": ["value", "headers", "key"]}
+    for name, record, letter in zip(bad, sent, letters):
+        assert losses(letter) == gone[name], name
+        assert letter.value == (None if "value" in gone[name] else record.value)
+        assert letter.key == (None if "key" in gone[name] else record.key)
+        assert ("h" in dict(letter.headers)) == ("headers" not in gone[name])
+        assert letter.header("byunique.code") == b"MalformedMessage" and letter.header("byunique.detail")
+        assert batch_bytes(letter) <= LIMIT
+    one_session(worker)
+
+
+def test_many_medium_results(small):
+    """Each fits, all together would not: librdkafka's batches are bounded as well."""
+    worker = small.running()
+    sent = small.send(*[small.message(phone(), 0, headers=[("h", noise(900))]) for _ in range(500)])
+    results = small.results_of(sent)
+    assert [result.status for result in results] == [204] * 500
+    assert not any(losses(result) for result in results)
+    one_session(worker)
+
+
+def test_own_message_max_bytes(sites):
+    """The producer's own limit, smaller than the topics'."""
+    site = sites(partitions=1).init(schemas.PHONE)
+    site.insert("Phone", "alice", PhoneNumber="1")
+    worker = site.running(**{"kafka.message.max.bytes": "3000"})
+    sent = site.send(site.message(phone(), 0, headers=[("h", noise(2500))]),
+                     site.message(phone(), 0, headers=[("h", noise(3000))]), Message(0, b"k", noise(4000), []))
+    assert [losses(result) for result in site.results_of(sent)] == [[], ["headers"], []]
+    one_session(worker)
+    site.stop()
+    too_small = site.worker(**{"kafka.message.max.bytes": "1000"})
+    assert too_small.wait() == 2 and "kafka.message.max.bytes" in too_small.log
+
+
+def test_limit_changed_while_running(sites):
+    """Lowered: the refusal ends a session, and the next one knows. Raised: noticed by itself, as nothing is cut unasked."""
+    site = sites(partitions=1).init(schemas.PHONE)
+    site.insert("Phone", "alice", PhoneNumber="1")
+    worker = site.running()
+    headers = [("h", noise(9000))]
+    [before] = site.answers(site.message(phone(), 0, headers=headers))
+    assert losses(before) == []
+    alter(site, site.results, max_message_bytes=LIMIT)
+    [lowered] = site.answers(site.message(phone(), 0, headers=headers))
+    assert losses(lowered) == ["headers"]
+    assert worker.log.count("session_started") == 2
+    alter(site, site.results, max_message_bytes=1000000)
+    processes.wait_for(lambda: losses(site.answers(site.message(phone(), 0, headers=headers))[0]) == [],
+                       "the new limit to be noticed", pause_s=0.5, alive=worker.process)
+    assert worker.log.count("session_started") == 2
+
+
+def test_limit_below_all_reason(small):
+    alter(small, small.results, max_message_bytes=900)
+    worker = small.worker()
+    assert worker.wait() == 1
+    assert "max.message.bytes" in worker.log and small.results in worker.log

@@ -1,0 +1,123 @@
+/* The sizes are those of Kafka's record format v2: lengths are zigzag varints, an absent key or value counts as length -1,
+ * deltas of a batch's only record are 0. */
+#include "byunique/published.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* --- headers ------------------------------------------------------------------------------------------------------------ */
+
+static void add(struct own_headers *headers, const char *name, struct slice value)
+{
+	ASSERT(headers->count < sizeof(headers->list) / sizeof(*headers->list));
+	headers->list[headers->count++] = (struct own_header){name, value.base ? value : SLICE_LIT("")};
+}
+
+static void add_number(struct own_headers *headers, const char *name, int64_t number, unsigned at)
+{
+	int len = snprintf(headers->numbers[at], sizeof(headers->numbers[at]), "%" PRId64, number);
+	add(headers, name, slice_of(headers->numbers[at], (size_t)len));
+}
+
+/* One for each loss, so that a consumer need not take a list apart. */
+static void add_cuts(struct own_headers *headers, unsigned cuts)
+{
+	static const struct {
+		enum cut cut;
+		const char *name;
+	} names[] = {{CUT_DETAIL, "detail"}, {CUT_VALUE, "value"}, {CUT_HEADERS, "headers"}, {CUT_TEXTS, "texts"}, {CUT_KEY, "key"}};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (cuts & names[i].cut)
+			add(headers, "byunique.truncated", slice_cstr(names[i].name));
+}
+
+void result_headers(const struct message *message, unsigned cuts, struct own_headers *headers)
+{
+	const char *code = outcome_name(message->answer.code);
+
+	headers->count = 0;
+	add_cuts(headers, cuts);
+	add_number(headers, "byunique.status", outcome_status(message->answer.code), 0);
+	if (code != NULL)
+		add(headers, "byunique.code", slice_cstr(code));
+}
+
+void letter_headers(const struct message *message, const char *commands_topic, unsigned cuts, struct own_headers *headers)
+{
+	struct slice detail = message->answer.detail;
+
+	if (cuts & CUT_DETAIL)
+		cut_text(&detail, CUT_LEAST_BYTES);
+	headers->count = 0;
+	add_cuts(headers, cuts);
+	add(headers, "__connect.errors.topic", slice_cstr(commands_topic));
+	add_number(headers, "__connect.errors.partition", message->partition->number, 0);
+	add_number(headers, "__connect.errors.offset", message->offset, 1);
+	add(headers, "byunique.code", slice_cstr(outcome_name(message->answer.code)));
+	add(headers, "byunique.detail", detail);
+}
+
+/* --- sizes -------------------------------------------------------------------------------------------------------------- */
+
+/* Of a length, written as a zigzag varint. */
+static size_t length_bytes(size_t length)
+{
+	size_t bytes = 1;
+
+	for (length *= 2; length > 0x7f; length >>= 7)
+		bytes++;
+	return bytes;
+}
+
+static size_t part_bytes(size_t bytes)
+{
+	return length_bytes(bytes) + bytes;
+}
+
+size_t record_header_bytes(size_t name_bytes, size_t value_bytes)
+{
+	return part_bytes(name_bytes) + part_bytes(value_bytes);
+}
+
+size_t record_batch_bytes(const struct message *message, struct slice value, unsigned cuts,
+			  const struct own_headers *headers)
+{
+	enum { BATCH_BYTES = 61, ATTRIBUTES_AND_DELTAS_BYTES = 3 };
+	bool copied = (cuts & CUT_HEADERS) == 0;
+	size_t bytes = ATTRIBUTES_AND_DELTAS_BYTES + part_bytes(cuts & CUT_KEY ? 0 : message->key.len) + part_bytes(value.len) +
+		       length_bytes(headers->count + (copied ? message->header_count : 0)) +
+		       (copied ? message->header_bytes : 0);
+
+	for (uint32_t i = 0; i < headers->count; i++)
+		bytes += record_header_bytes(strlen(headers->list[i].name), headers->list[i].value.len);
+	return BATCH_BYTES + part_bytes(bytes);
+}
+
+/* --- cuts --------------------------------------------------------------------------------------------------------------- */
+
+void cut_text(struct slice *text, size_t most_bytes)
+{
+	if (text->len <= most_bytes)
+		return;
+	text->len = most_bytes;
+	while (text->len > 0 && ((unsigned char)text->base[text->len] & 0xc0) == 0x80)
+		text->len--;
+}
+
+unsigned letter_cuts(const struct message *message, const char *commands_topic, size_t most_bytes)
+{
+	unsigned useful = (message->answer.detail.len > CUT_LEAST_BYTES ? CUT_DETAIL : 0) |
+			  (message->value.len > 0 ? CUT_VALUE : 0) | (message->header_count > 0 ? CUT_HEADERS : 0) |
+			  (message->key.len > 0 ? CUT_KEY : 0);
+	struct own_headers headers;
+
+	for (unsigned cuts = 0; cuts < CUT_SETS; cuts++) {
+		if ((cuts & useful) != cuts)
+			continue;
+		letter_headers(message, commands_topic, cuts, &headers);
+		if (record_batch_bytes(message, cuts & CUT_VALUE ? SLICE_NONE : message->value, cuts, &headers) <= most_bytes)
+			return cuts;
+	}
+	return useful;
+}

@@ -1,0 +1,84 @@
+/* A replication factor of 1 is a visible choice, of a test or of a storage that replicates by itself: told, not warned of. */
+#include "byunique/topic_settings.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *topic_of(const struct config *config, enum topic_role role)
+{
+	switch (role) {
+	case TOPIC_COMMANDS: return config->commands_topic;
+	case TOPIC_RESULTS: return config->results_topic;
+	default: return config->dead_letter_topic;
+	}
+}
+
+/* --- bounds --------------------------------------------------------------------------------------------------------------- */
+
+static bool bound(const struct config *config, enum topic_role role, const struct topic_settings *settings, size_t most_bytes,
+		  size_t *bytes, struct err *err)
+{
+	enum { UNKNOWN_BYTES = 1000000 }; /* brokers take 1048588 unless told otherwise */
+	const char *given = config_kafka(config, "message.max.bytes");
+	size_t given_bytes = given ? (size_t)strtoull(given, NULL, 10) : SIZE_MAX;
+
+	*bytes = settings->known ? (size_t)settings->max_message_bytes : UNKNOWN_BYTES;
+	if (*bytes < BOUND_LEAST_BYTES) {
+		err_set(err, VERDICT_STOP, "", "the topic \"%s\" takes no message as large as a result", topic_of(config, role));
+		err_detail(err, "its max.message.bytes is %zu, at least %d are needed", *bytes, BOUND_LEAST_BYTES);
+		return err_hint(err, "Raise it.");
+	}
+	if (given_bytes < BOUND_LEAST_BYTES) {
+		err_set(err, VERDICT_USAGE, "", "kafka.message.max.bytes is too small for results");
+		return err_detail(err, "at least %d are needed", BOUND_LEAST_BYTES);
+	}
+	*bytes = given_bytes < *bytes ? given_bytes : *bytes;
+	*bytes = most_bytes < *bytes ? most_bytes : *bytes;
+	return true;
+}
+
+bool topic_bounds(const struct config *config, const struct topic_settings settings[TOPIC_ROLES], size_t most_bytes,
+		  struct bounds *bounds, struct err *err)
+{
+	bounds->letter_bytes = SIZE_MAX;
+	return bound(config, TOPIC_RESULTS, &settings[TOPIC_RESULTS], most_bytes, &bounds->result_bytes, err) &&
+	       (config->dead_letter_topic[0] == '\0' ||
+		bound(config, TOPIC_DEAD_LETTERS, &settings[TOPIC_DEAD_LETTERS], most_bytes, &bounds->letter_bytes, err));
+}
+
+/* --- weaknesses ----------------------------------------------------------------------------------------------------------- */
+
+static const char what_unclean[] = "a replica that lacks acknowledged messages may become the leader: they are lost";
+static const char what_min_insync[] = "one replica alone may acknowledge: when it is lost, so is what it acknowledged";
+static const char what_compacted_commands[] = "a command is removed, unanswered, when a later one has its key";
+static const char what_compacted[] = "a message is removed when a later one has its key";
+static const char what_one_replica[] = "there is no second copy of a message";
+
+static void add(struct weakness *weaknesses, unsigned *count, enum log_level level, const char *setting, const char *value,
+		const char *what)
+{
+	struct weakness *weakness = &weaknesses[(*count)++];
+
+	*weakness = (struct weakness){.level = level, .setting = setting, .what = what};
+	snprintf(weakness->value, sizeof(weakness->value), "%s", value);
+}
+
+unsigned topic_weaknesses(enum topic_role role, const struct topic_settings *settings,
+			  struct weakness weaknesses[WEAKNESSES_MAX])
+{
+	unsigned count = 0;
+
+	if (!settings->known)
+		return 0;
+	if (settings->replication_factor == 1)
+		add(weaknesses, &count, LOG_INFO, "replication.factor", "1", what_one_replica);
+	if (settings->replication_factor > 1 && settings->min_insync_replicas == 1)
+		add(weaknesses, &count, LOG_WARN, "min.insync.replicas", "1", what_min_insync);
+	if (settings->unclean_election)
+		add(weaknesses, &count, LOG_WARN, "unclean.leader.election.enable", "true", what_unclean);
+	if (settings->compacted)
+		add(weaknesses, &count, LOG_WARN, "cleanup.policy", "compact",
+		    role == TOPIC_COMMANDS ? what_compacted_commands : what_compacted);
+	return count;
+}
