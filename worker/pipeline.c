@@ -176,30 +176,21 @@ static void *publishing_main(void *context)
 
 /* --- fetching thread: the main one ---------------------------------------------------------------------------------------------- */
 
-/* A Kafka call that never returns leaves nothing but to end the process. Time is counted in steps of this thread, so that
- * a process that was frozen does not look stuck. */
-static void watch(struct pipeline *pipeline)
+static void observe(struct pipeline *pipeline)
 {
-	enum { STEP_MS = 2 * WAIT_MS };
-	int64_t now_ms = clock_mono_ms(), step_ms = now_ms - pipeline->watched_at_ms;
-
-	pipeline->watched_at_ms = now_ms;
-	pipeline->publishing_ms = pipeline->publishing ? pipeline->publishing_ms + (step_ms < STEP_MS ? step_ms : STEP_MS) : 0;
-	if (pipeline->publishing_ms > STUCK_MS)
-		pipeline_stuck("a Kafka transaction does not end");
 	observe_beat(pipeline);
 	observe_partitions(pipeline);
 }
 
-/* Asked before every message, or every millisecond. While the storing thread is busy a batch may take long to fill, so the
- * watch goes on from here. */
+/* Asked before every message, or every millisecond. While the storing thread is busy a batch may take long to fill, so
+ * observing goes on from here. */
 static bool is_wanted(void *context)
 {
-	enum { WATCH_EVERY = 64 };
+	enum { OBSERVE_EVERY = 64 };
 	struct pipeline *pipeline = context;
 
-	if (pipeline->looks++ % WATCH_EVERY == 0)
-		watch(pipeline);
+	if (pipeline->looks++ % OBSERVE_EVERY == 0)
+		observe(pipeline);
 	return queue_is_wanted(&pipeline->decoded) || pipeline->retired != NULL || signals_stop_requested();
 }
 
@@ -326,7 +317,7 @@ static bool hand_on(struct pipeline *pipeline, struct batch **batch, struct err 
 	enum { PATIENCE = 10 };
 
 	for (int waits = 0; !signals_stop_requested() && !pipeline_has_failed(pipeline); waits++) {
-		watch(pipeline);
+		observe(pipeline);
 		if (push_decoded(pipeline, *batch)) {
 			*batch = NULL;
 			return consumer_pause(pipeline->consumer, is_crowded(pipeline), err);
@@ -376,7 +367,7 @@ static bool fetch_until_stopped(struct pipeline *pipeline, struct err *err)
 	bool ok = true;
 
 	while (ok && !signals_stop_requested() && !pipeline_has_failed(pipeline)) {
-		watch(pipeline);
+		observe(pipeline);
 		ok = fetch_one(pipeline, &batch, err);
 	}
 	drop_aside(pipeline);

@@ -4,6 +4,7 @@
  *   rebalance.c   partitions given and taken away
  *   assignment.c  where partitions start
  *   storing.c     a batch into PostgreSQL, whatever gets in the way
+ *   watchdog.c    an end to what does not end
  *   observe.c     what is counted of it */
 #ifndef BYUNIQUE_WORKER_PIPELINE_H
 #define BYUNIQUE_WORKER_PIPELINE_H
@@ -52,8 +53,7 @@ struct pipeline {
 	bool is_given;
 	unsigned start_attempts;
 	int64_t start_at_ms; /* when to try to start them (again) */
-	int64_t watched_at_ms, publishing_ms; /* the watchdog's */
-	unsigned looks;			      /* at whether a batch is wanted */
+	unsigned looks; /* at whether a batch is wanted */
 	int64_t observed_at_ms, asked_at_ms;  /* when the partitions' figures were last taken; from Kafka itself */
 
 	/* Publishing thread */
@@ -61,6 +61,7 @@ struct pipeline {
 	struct schemas *writing;
 	struct bounds bounds;	 /* of what is published; the fetching thread sets them while there is no session */
 	int64_t bounds_at_ms;	 /* when they were learnt */
+	bool refused_for_size;	 /* the last session ended with a message that was too large for its topic */
 	size_t most_bytes;	 /* of a message, whatever the topics say; smaller for a while after one that the broker refused */
 	int64_t bounded_at_ms;	 /* when it was */
 	bool weaknesses_told;	 /* once is enough */
@@ -70,6 +71,11 @@ struct pipeline {
 	struct queue idle, decoded, stored;
 	int in_flight; /* batches between the fetching thread and idle */
 	pthread_mutex_t flight_turn;
+
+	/* Watchdog */
+	pthread_t watchdog;
+	_Atomic bool unwatched; /* it is to end */
+	_Atomic bool closing;	/* Kafka's clients are being closed; fetching thread */
 
 	/* The first failure of a session; guarded by flight_turn. */
 	bool failed;
@@ -133,6 +139,11 @@ bool store_batch(struct pipeline *pipeline, struct batch *batch) BYU_MUST_CHECK;
 void store_housekeeping(struct pipeline *pipeline, bool idle, int64_t *last_ms);
 /* With the database taken: position rows catch up now. */
 void store_published(struct pipeline *pipeline);
+
+/* watchdog.c: ends the process when a Kafka transaction or the closing of the clients takes STUCK_MS, or when it is told to
+ * stop and does not, ten seconds after shutdown.timeout. */
+void watchdog_start(struct pipeline *pipeline);
+void watchdog_stop(struct pipeline *pipeline);
 
 /* observe.c: metrics, and words to systemd. The fetching thread goes on; so often that nobody thinks it stuck. */
 void observe_beat(struct pipeline *pipeline);

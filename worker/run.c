@@ -44,6 +44,25 @@ static void tell_weaknesses(struct pipeline *pipeline, const struct topic_settin
 	pipeline->weaknesses_told = true;
 }
 
+/* A broker refused what was within the bounds, and it is not that they were lowered meanwhile. */
+static bool is_unexplained(const struct bounds *before, const struct bounds *now)
+{
+	return now->result_bytes >= before->result_bytes && now->letter_bytes >= before->letter_bytes;
+}
+
+/* For a broker that doesn't tell its limits, or counts otherwise: less and less until it passes, as a message that no topic
+ * takes would hold its partition up for ever. */
+static void lower_bounds(struct pipeline *pipeline)
+{
+	const struct bounds *bounds = &pipeline->bounds;
+	size_t bytes = bounds->result_bytes < bounds->letter_bytes ? bounds->result_bytes : bounds->letter_bytes;
+
+	pipeline->most_bytes = bytes / 2 > BOUND_LEAST_BYTES ? bytes / 2 : BOUND_LEAST_BYTES;
+	pipeline->bounded_at_ms = clock_mono_ms();
+	log_event(LOG_WARN, "messages_bounded", "most_bytes=%zu reason=%s", pipeline->most_bytes,
+		  "\"the broker finds a result or a dead letter too large\"");
+}
+
 bool pipeline_learn_bounds(struct pipeline *pipeline, struct err *err)
 {
 	enum { BOUNDED_MS = 600000 };
@@ -58,6 +77,12 @@ bool pipeline_learn_bounds(struct pipeline *pipeline, struct err *err)
 	tell_weaknesses(pipeline, settings);
 	if (!topic_bounds(pipeline->config, settings, pipeline->most_bytes, &bounds, err))
 		return false;
+	if (pipeline->refused_for_size && is_unexplained(&pipeline->bounds, &bounds)) {
+		lower_bounds(pipeline);
+		if (!topic_bounds(pipeline->config, settings, pipeline->most_bytes, &bounds, err))
+			return false;
+	}
+	pipeline->refused_for_size = false;
 	pipeline->bounds = bounds;
 	return true;
 }
@@ -76,6 +101,7 @@ static bool open_clients(struct pipeline *pipeline, struct err *err)
 /* consumer_close() leaves the group, with a last on_revoked(). */
 static void close_clients(struct pipeline *pipeline)
 {
+	pipeline->closing = true;
 	FAILPOINT_REACH(stop_leaving);
 	consumer_close(pipeline->consumer);
 	FAILPOINT_REACH(stop_left);
@@ -87,24 +113,7 @@ static void close_clients(struct pipeline *pipeline)
 	producer_close(pipeline->producer);
 	FAILPOINT_REACH(stop_closed);
 	pipeline->producer = NULL;
-}
-
-/* What the topics are set to is asked for before each session, so one that was lowered is heeded by now. For a broker that
- * doesn't tell, or counts otherwise: less and less until it passes, as a message that no topic takes would hold its
- * partition up for ever. */
-static void heed_size(struct pipeline *pipeline, const struct err *err)
-{
-	enum { FIRST_BYTES = 1000000 };
-
-	if (!kafka_is_too_large(err))
-		return;
-	if (pipeline->most_bytes > FIRST_BYTES)
-		pipeline->most_bytes = FIRST_BYTES;
-	else if (pipeline->most_bytes / 2 >= BOUND_LEAST_BYTES)
-		pipeline->most_bytes /= 2;
-	pipeline->bounded_at_ms = clock_mono_ms();
-	log_event(LOG_WARN, "messages_bounded", "most_bytes=%zu reason=%s", pipeline->most_bytes,
-		  "\"the broker finds a result or a dead letter too large\"");
+	pipeline->closing = false;
 }
 
 static bool run_session(struct pipeline *pipeline, struct err *err)
@@ -117,8 +126,7 @@ static bool run_session(struct pipeline *pipeline, struct err *err)
 		ok = pipeline_run_threads(pipeline, err);
 	}
 	close_clients(pipeline);
-	if (!ok)
-		heed_size(pipeline, err);
+	pipeline->refused_for_size = !ok && kafka_is_too_large(err);
 	return ok;
 }
 
@@ -250,6 +258,7 @@ int pipeline_run(const struct config *config)
 	set_up(&pipeline, config, &metrics);
 	log_event(LOG_INFO, "starting", "version=%s commands_topic=%s group=%s", VERSION,
 		  log_quotes(config->commands_topic), log_quotes(config_kafka(config, "group.id")));
+	watchdog_start(&pipeline);
 	bool ok = admin_start(&admin, config, &metrics, events, &err) && open_schemas(&pipeline, &err);
 	if (ok) /* whatever is away from here on is waited for */
 		notify_say(&pipeline.notify, "READY=1\nSTATUS=starting");
@@ -263,6 +272,7 @@ int pipeline_run(const struct config *config)
 		log_err(LOG_ERROR, "stopped", &err);
 	else
 		log_event(LOG_INFO, "stopped", "reason=%s", "\"told to stop\"");
+	watchdog_stop(&pipeline);
 	tear_down(&pipeline);
 	admin_stop(admin);
 	log_keep(NULL);

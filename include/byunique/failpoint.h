@@ -6,6 +6,7 @@
  *   wait:MS    so many milliseconds
  *   fail       the error that the table gives
  *   @N         at the N-th time only (default 1); @N+: from then on
+ * BYUNIQUE_TEST_STUCK_MS: the watchdog's limit, instead of three minutes.
  * A list that can't be read ends the process. What is struck is logged as the event `failpoint`. */
 #ifndef BYUNIQUE_FAILPOINT_H
 #define BYUNIQUE_FAILPOINT_H

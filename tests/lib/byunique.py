@@ -40,8 +40,8 @@ class Worker:
         self.failpoints = failpoints
         self.process = None
 
-    def start(self):
-        program, environment = PROGRAM, processes.environment()
+    def start(self, **variables):
+        program, environment = PROGRAM, dict(processes.environment(), **variables)
         if self.failpoints is not None:
             program, environment["BYUNIQUE_TEST_FAILPOINTS"] = WITH_FAILPOINTS, self.failpoints
         self.process = processes.start([program] + options(self.settings) + ["run"], self.log_path, cwd="/",

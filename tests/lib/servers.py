@@ -223,6 +223,7 @@ group.min.session.timeout.ms=1000
 # A transaction whose worker is gone for good is aborted soon after its time-out, not up to ten seconds later.
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 """
+    CLUSTER_ID = "byunique-tests-cluster"
     JAVA = ["-Xmx512m", "-Xms256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
     def __init__(self, settings=""):
@@ -252,7 +253,7 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
             port=self.port, behind=self.relay.target_port, relay=self.relay.port, folder=self.folder,
             controller=processes.free_port()))
         done = subprocess.run(self._java("kafka.tools.StorageTool", "format", "--config", str(self.properties),
-                                         "--cluster-id", "byunique-tests-cluster"),
+                                         "--cluster-id", self.CLUSTER_ID),
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd="/")
         if done.returncode != 0:
             raise RuntimeError("Kafka's storage could not be formatted: %s" % done.stdout)
