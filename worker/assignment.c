@@ -150,6 +150,7 @@ static void add_partition(struct assignment *assignment, const struct candidate 
 		.number = position->partition,
 		.start = candidate->start.offset,
 		.fetched_offset = candidate->start.offset,
+		.offset_seen = candidate->log.committed >= 0,
 		.next_offset = next_offset,
 		.uncertain_offset = -1,
 		.ids = id_index_new(),

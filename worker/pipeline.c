@@ -182,6 +182,13 @@ static void observe(struct pipeline *pipeline)
 	observe_partitions(pipeline);
 }
 
+/* What is done now and then. */
+static void now_and_then(struct pipeline *pipeline)
+{
+	observe(pipeline);
+	vouch_meanwhile(pipeline);
+}
+
 /* Asked before every message, or every millisecond. While the storing thread is busy a batch may take long to fill, so
  * observing goes on from here. */
 static bool is_wanted(void *context)
@@ -298,7 +305,8 @@ static bool serve_group(struct pipeline *pipeline, struct batch *batch, struct e
 	if (!consumer_pause(pipeline->consumer, true, err) ||
 	    !fetch_batch(pipeline->consumer, batch->assignment, &limits, batch, err))
 		return false;
-	return batch->count == before || pipeline->retired != NULL || prepare(pipeline, batch, err);
+	return batch->count == before || pipeline->retired != NULL ||
+	       (vouch_for_fetched(pipeline, err) && prepare(pipeline, batch, err));
 }
 
 static bool push_decoded(struct pipeline *pipeline, struct batch *batch)
@@ -317,7 +325,7 @@ static bool hand_on(struct pipeline *pipeline, struct batch **batch, struct err 
 	enum { PATIENCE = 10 };
 
 	for (int waits = 0; !signals_stop_requested() && !pipeline_has_failed(pipeline); waits++) {
-		observe(pipeline);
+		now_and_then(pipeline);
 		if (push_decoded(pipeline, *batch)) {
 			*batch = NULL;
 			return consumer_pause(pipeline->consumer, is_crowded(pipeline), err);
@@ -354,7 +362,7 @@ static bool fetch_one(struct pipeline *pipeline, struct batch **batch, struct er
 	bool ok = fill(pipeline, *batch, err);
 	if (drop_if_retired(pipeline, *batch) || (*batch)->count == 0)
 		return ok;
-	if (!ok || !FAILPOINT_PASS(fetch_filled, err))
+	if (!ok || !vouch_for_fetched(pipeline, err) || !FAILPOINT_PASS(fetch_filled, err))
 		return false;
 	if (!prepare(pipeline, *batch, err))
 		return false;
@@ -367,7 +375,7 @@ static bool fetch_until_stopped(struct pipeline *pipeline, struct err *err)
 	bool ok = true;
 
 	while (ok && !signals_stop_requested() && !pipeline_has_failed(pipeline)) {
-		observe(pipeline);
+		now_and_then(pipeline);
 		ok = fetch_one(pipeline, &batch, err);
 	}
 	drop_aside(pipeline);

@@ -4,6 +4,7 @@
  *   rebalance.c   partitions given and taken away
  *   assignment.c  where partitions start
  *   storing.c     a batch into PostgreSQL, whatever gets in the way
+ *   vouch.c       is it still the same topic?
  *   watchdog.c    an end to what does not end
  *   observe.c     what is counted of it */
 #ifndef BYUNIQUE_WORKER_PIPELINE_H
@@ -54,6 +55,7 @@ struct pipeline {
 	unsigned start_attempts;
 	int64_t start_at_ms; /* when to try to start them (again) */
 	unsigned looks; /* at whether a batch is wanted */
+	int64_t vouched_at_ms; /* vouch_meanwhile() */
 	int64_t observed_at_ms, asked_at_ms;  /* when the partitions' figures were last taken; from Kafka itself */
 
 	/* Publishing thread */
@@ -139,6 +141,10 @@ bool store_batch(struct pipeline *pipeline, struct batch *batch) BYU_MUST_CHECK;
 void store_housekeeping(struct pipeline *pipeline, bool idle, int64_t *last_ms);
 /* With the database taken: position rows catch up now. */
 void store_published(struct pipeline *pipeline);
+
+/* vouch.c: before what was fetched is handed on. False: a topic was deleted, or it can't be told. */
+bool vouch_for_fetched(struct pipeline *pipeline, struct err *err) BYU_MUST_CHECK;
+void vouch_meanwhile(struct pipeline *pipeline); /* learns what is needed for that; now and then */
 
 /* watchdog.c: ends the process when a Kafka transaction or the closing of the clients takes STUCK_MS, or when it is told to
  * stop and does not, ten seconds after shutdown.timeout. */

@@ -21,6 +21,9 @@ struct partition {
 	int32_t id;		   /* of the position row; fixed at assignment */
 	int64_t start;		   /* first offset to fetch; fixed at assignment */
 	int64_t fetched_offset;	   /* next to be fetched; fetching thread */
+	int64_t heard_ms;	   /* when its last message was fetched; fetching thread */
+	bool was_quiet;		   /* before messages that are in a batch now; fetching thread */
+	bool offset_seen;	   /* the group is known to have an offset of it; fetching thread */
 	_Atomic int64_t next_offset; /* as last stored in PostgreSQL; storing thread stores */
 	int64_t uncertain_offset;  /* what a COMMIT without answer may have stored, -1: none; storing thread */
 	struct id_index *ids;	   /* those that took effect; owned; storing thread */

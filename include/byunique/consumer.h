@@ -54,6 +54,10 @@ bool consumer_is_paused(const struct consumer *consumer);
 bool consumer_facts(struct consumer *consumer, const int32_t *partitions, uint32_t count, struct log_facts *facts,
 		    struct err *err) BYU_MUST_CHECK;
 
+/* The group's offsets alone, -1: none. */
+bool consumer_committed(struct consumer *consumer, const int32_t *partitions, uint32_t count, int64_t *committed,
+			struct err *err) BYU_MUST_CHECK;
+
 /* The hashes of messages at certain offsets, read by a client of its own; each partition once. The offsets have to be
  * within the log. */
 struct peek {

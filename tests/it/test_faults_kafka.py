@@ -108,6 +108,7 @@ def test_told_to_stop_while_the_broker_is_silent(one, thawed, moment):
     one.kafka.thaw()
     assert took_s < 25, "it took %.0f s" % took_s  # 1 s and ten of grace; without the watchdog a minute
     one.worker()
+    sent += one.send(*numbered(1, "f"))
     one.wait_results(len(sent), timeout_s=120)
     answered_once(one, sent)
 
@@ -213,6 +214,7 @@ def test_topic_recreated_under_a_running_worker(one, count, frozen):
     Frozen: the worker, as one that is busy, does not see the topic go."""
     worker = one.running()
     one.results_of(one.send(*numbered(10), partition=0))
+    time.sleep(1)  # a moment after its first publication, it has seen the group's offset
     if frozen:
         worker.freeze()
     recreate(one, *numbered(count, "new"))
@@ -226,20 +228,17 @@ def test_topic_recreated_under_a_running_worker(one, count, frozen):
 
 def test_log_start_overtakes_a_slow_worker(one):
     """Retention removes commands that the worker has not read yet: it says how many, and answers none beyond."""
-    locker = lock_phones(one)
     worker = one.running(**{"batch.max.commands": 5})
-    sent = one.send(*numbered(5), partition=0)
-    wait_blocked(one)
+    one.results_of(one.send(*numbered(5), partition=0))
     worker.freeze()
-    one.send(*numbered(95, "e"), partition=0)
+    one.send(phone("e"), partition=0)  # for the fetch that is under way; the others have to be asked for
+    one.send(*numbered(94, "e"), partition=0)
     one.admin.delete_records(one.commands, 0, 60)
     worker.thaw()
-    locker.execute("COMMIT")
     assert worker.wait(60) == STUCK
     assert "no longer holds" in worker.log and "messages are missing" in worker.log and "hint=" in worker.log
     answered = [result.source[1] for result in one.result_reader.to_end()]
-    assert answered == list(range(len(answered))) and len(answered) < 60, "something was stepped over"
-    assert answered[:5] == [record.offset for record in sent]
+    assert answered in ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4, 5]), "something was stepped over"
 
 
 def test_partition_added_under_a_running_worker(one):

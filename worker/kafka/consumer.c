@@ -282,8 +282,8 @@ static bool read_watermarks(struct consumer *consumer, const int32_t *partitions
 	return true;
 }
 
-static bool read_committed(struct consumer *consumer, const int32_t *partitions, uint32_t count, struct log_facts *facts,
-			   struct err *err)
+bool consumer_committed(struct consumer *consumer, const int32_t *partitions, uint32_t count, int64_t *committed,
+			struct err *err)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
 	for (uint32_t i = 0; i < count; i++)
@@ -293,10 +293,22 @@ static bool read_committed(struct consumer *consumer, const int32_t *partitions,
 		const rd_kafka_topic_partition_t *got =
 			rd_kafka_topic_partition_list_find(list, consumer->topic, partitions[i]);
 		code = got->err;
-		facts[i].committed = got->offset >= 0 ? got->offset : -1;
+		committed[i] = got->offset >= 0 ? got->offset : -1;
 	}
 	rd_kafka_topic_partition_list_destroy(list);
 	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't read the group's offsets", NULL);
+}
+
+static bool read_committed(struct consumer *consumer, const int32_t *partitions, uint32_t count, struct log_facts *facts,
+			   struct err *err)
+{
+	int64_t *committed = xcalloc(count, sizeof(*committed));
+	bool ok = consumer_committed(consumer, partitions, count, committed, err);
+
+	for (uint32_t i = 0; ok && i < count; i++)
+		facts[i].committed = committed[i];
+	free(committed);
+	return ok;
 }
 
 bool consumer_facts(struct consumer *consumer, const int32_t *partitions, uint32_t count, struct log_facts *facts,

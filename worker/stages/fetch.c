@@ -2,6 +2,10 @@
  * batch goes as soon as nothing more is at hand. */
 #include "byunique/stages.h"
 
+#include "byunique/clock.h"
+
+enum { QUIET_MS = 100 };
+
 static struct partition *find_partition(const struct assignment *assignment, int32_t number)
 {
 	for (uint32_t i = 0; i < assignment->count; i++)
@@ -15,6 +19,7 @@ static struct partition *find_partition(const struct assignment *assignment, int
 static void take(const struct assignment *assignment, const struct message *message, int32_t number, struct batch *batch)
 {
 	struct partition *partition = find_partition(assignment, number);
+	int64_t now_ms = clock_mono_ms();
 
 	if (partition == NULL || message->offset < partition->fetched_offset) {
 		message_dispose(message->raw);
@@ -24,6 +29,8 @@ static void take(const struct assignment *assignment, const struct message *mess
 	batch->messages[batch->count].partition = partition;
 	batch->messages[batch->count].follows = partition->fetched_offset;
 	partition->fetched_offset = message->offset + 1;
+	partition->was_quiet = partition->was_quiet || now_ms - partition->heard_ms > QUIET_MS;
+	partition->heard_ms = now_ms;
 	batch->count++;
 	batch->bytes += message->key.len + message->value.len;
 	arena_attach(&batch->arena, message_dispose, message->raw);
