@@ -1,0 +1,128 @@
+/* What has to go of a message that is too large, in which order; what topics are warned of. */
+#include "byunique/published.h"
+#include "byunique/topic_settings.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static struct partition partition = {.number = 3};
+
+static struct message malformed(struct slice key, struct slice value, size_t header_bytes)
+{
+	return (struct message){
+		.partition = &partition,
+		.offset = 1000,
+		.key = key,
+		.value = value,
+		.header_count = header_bytes > 0,
+		.header_bytes = header_bytes,
+		.answer = {.code = OUTCOME_MALFORMED_MESSAGE, .detail = SLICE_LIT("It is empty.")},
+	};
+}
+
+/* By hand: 61, then the record's length, attributes and two deltas, an absent key and value, no header. */
+static void test_record_alone(void **state)
+{
+	struct own_headers none = {.count = 0};
+	struct message message = malformed(SLICE_NONE, SLICE_NONE, 0);
+
+	(void)state;
+	assert_int_equal(record_batch_bytes(&message, SLICE_NONE, 0, &none), 61 + 1 + 3 + 1 + 1 + 1);
+	message.key = SLICE_LIT("0123456789");
+	assert_int_equal(record_batch_bytes(&message, SLICE_NONE, 0, &none), 61 + 1 + 3 + 11 + 1 + 1);
+	assert_int_equal(record_batch_bytes(&message, SLICE_NONE, CUT_KEY, &none), 61 + 1 + 3 + 1 + 1 + 1);
+	assert_int_equal(record_header_bytes(63, 64), 1 + 63 + 2 + 64); /* zigzag: 64 takes a second byte */
+	assert_int_equal(record_header_bytes(0, 8191), 1 + 2 + 8191);
+	assert_int_equal(record_header_bytes(0, 8192), 1 + 3 + 8192);
+}
+
+static void test_letters(void **state)
+{
+	static char bytes[5000];
+	struct slice large = slice_of(bytes, sizeof(bytes)), small = SLICE_LIT("x");
+	const struct {
+		struct slice key, value;
+		size_t header_bytes;
+		unsigned cuts;
+	} rows[] = {
+		{small, small, 10, 0},
+		{small, large, 10, CUT_VALUE},
+		{small, small, 5000, CUT_HEADERS},
+		{small, large, 5000, CUT_VALUE | CUT_HEADERS},
+		{large, small, 10, CUT_KEY},
+		{large, large, 5000, CUT_KEY | CUT_VALUE | CUT_HEADERS},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct message message = malformed(rows[i].key, rows[i].value, rows[i].header_bytes);
+		assert_int_equal(letter_cuts(&message, "commands", 2000), rows[i].cuts);
+	}
+}
+
+/* What fits by a byte is left alone. */
+static void test_exactly(void **state)
+{
+	static char bytes[1000];
+	struct message message = malformed(SLICE_LIT("k"), slice_of(bytes, sizeof(bytes)), 0);
+	struct own_headers headers;
+
+	(void)state;
+	letter_headers(&message, "commands", 0, &headers);
+	size_t size = record_batch_bytes(&message, message.value, 0, &headers);
+	assert_int_equal(letter_cuts(&message, "commands", size), 0);
+	assert_int_equal(letter_cuts(&message, "commands", size - 1), CUT_VALUE);
+}
+
+static void test_text(void **state)
+{
+	struct slice text = SLICE_LIT("ab\xe2\x82\xac"); /* a b € */
+
+	(void)state;
+	cut_text(&text, 5);
+	assert_int_equal(text.len, 5);
+	cut_text(&text, 4);
+	assert_int_equal(text.len, 2);
+	cut_text(&text, 0);
+	assert_int_equal(text.len, 0);
+}
+
+static void test_weaknesses(void **state)
+{
+	static const struct {
+		struct topic_settings settings;
+		const char *setting; /* the only one; NULL: none */
+		enum log_level level;
+	} rows[] = {
+		{{.known = true, .replication_factor = 3, .min_insync_replicas = 2}, NULL, LOG_INFO},
+		{{.known = true, .replication_factor = 3, .min_insync_replicas = 1}, "min.insync.replicas", LOG_WARN},
+		{{.known = true, .replication_factor = 1, .min_insync_replicas = 1}, "replication.factor", LOG_INFO},
+		{{.known = true, .replication_factor = 3, .min_insync_replicas = 2, .unclean_election = true},
+		 "unclean.leader.election.enable", LOG_WARN},
+		{{.known = true, .replication_factor = 3, .min_insync_replicas = 2, .compacted = true}, "cleanup.policy", LOG_WARN},
+		{{.known = false, .replication_factor = 1, .compacted = true}, NULL, LOG_INFO},
+	};
+	struct weakness weaknesses[WEAKNESSES_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		unsigned count = topic_weaknesses(TOPIC_COMMANDS, &rows[i].settings, weaknesses);
+		assert_int_equal(count, rows[i].setting != NULL);
+		if (rows[i].setting == NULL)
+			continue;
+		assert_string_equal(weaknesses[0].setting, rows[i].setting);
+		assert_int_equal(weaknesses[0].level, rows[i].level);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_record_alone), cmocka_unit_test(test_letters), cmocka_unit_test(test_exactly),
+		cmocka_unit_test(test_text),	     cmocka_unit_test(test_weaknesses),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
