@@ -223,6 +223,22 @@ def test_another_group_is_refused(one):
     assert one.group in log
 
 
+def test_many_partitions_start_again(sites):
+    """The last message of each is looked at before any is fetched; that takes no longer for many."""
+    site = sites(partitions=24).init(schemas.PHONE)
+    site.insert("Phone", "alice", PhoneNumber="1")
+    sent = [record for partition in range(24) for record in site.send(*numbered(2), partition=partition)]
+    site.worker()
+    site.results_of(sent)
+    site.stop()
+    worker = site.worker()
+    sent += site.send(phone("new"), partition=23)
+    site.results_of(sent)
+    assert worker.log.count("session_started") == 1 and "start_delayed" not in worker.log
+    site.stop()
+    assert len(site.result_reader.to_end()) == len(sent)
+
+
 def test_log_deleted_up_to_the_position(one):
     """Retention removed what was processed: nothing is missing."""
     processed(one)

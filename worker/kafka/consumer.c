@@ -382,8 +382,9 @@ static rd_kafka_t *peek_client(const struct config *config, struct err *err)
 	if (conf == NULL)
 		return NULL;
 	kafka_conf_set(conf, "enable.partition.eof", "true");
-	kafka_conf_set(conf, "queued.min.messages", "1");
-	kafka_conf_set(conf, "fetch.message.max.bytes", "1"); /* a broker hands out a whole batch all the same */
+	/* A little of each partition. Of less than a batch a broker would answer one partition at a time, and librdkafka pauses
+	 * for a second where as many messages are at hand as queued.min.messages says. */
+	kafka_conf_set(conf, "fetch.message.max.bytes", "65536");
 	rd_kafka_t *client = kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
 	if (client != NULL)
 		rd_kafka_poll_set_consumer(client);
