@@ -89,7 +89,7 @@ MOMENTS = ["idle", "publishing", "assigning"]
 def test_broker_silent_for_longer_than_every_timeout(one, thawed, moment):
     """The session, the transaction and the requests time out; when the broker is back, all goes on by itself."""
     worker, sent = brought_to(one, moment)
-    time.sleep(20)
+    time.sleep(12)
     assert worker.alive, worker.log
     one.kafka.thaw()
     sent += one.send(*numbered(5, "f"))
@@ -106,7 +106,7 @@ def test_told_to_stop_while_the_broker_is_silent(one, thawed, moment):
     assert worker.wait(60) == 0
     took_s = time.monotonic() - started
     one.kafka.thaw()
-    assert took_s < 25, "it took %.0f s" % took_s  # 1 s and ten of grace; without the watchdog a minute
+    assert took_s < 25, "it took %.0f s" % took_s  # 1 s and ten of grace; without the watchdog, 28 s in one of these
     one.worker()
     sent += one.send(*numbered(1, "f"))
     one.wait_results(len(sent), timeout_s=120)
