@@ -7,6 +7,7 @@
 	X(weak_settings)                                                                                                     \
 	X(begin)                                                                                                       \
 	X(commit)                                                                                                      \
+	X(commit_later)                                                                                                \
 	X(lock_catalogue)                                                                                              \
 	X(lock_catalogue_exclusive)                                                                                    \
 	X(fence)                                                                                                       \

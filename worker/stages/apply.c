@@ -417,6 +417,8 @@ bool apply_span(struct store *store, const struct span *span, const struct plan 
 	send_repeats(store, span);
 	if (has_news(span))
 		send_progress(store, span, reaches, count, processed_at_ms);
+	if (span->end < span->batch->count)
+		pg_pipeline_add(store->pg, &store->commit_later, NULL, 0);
 	pg_pipeline_add(store->pg, &store->commit, NULL, 0);
 	for (uint32_t i = 0; i < count; i++)
 		reaches[i].partition->uncertain_offset = next_offset(span, &reaches[i]);

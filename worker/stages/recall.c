@@ -33,6 +33,7 @@ struct store *store_new(struct pg *pg, int64_t id_retention_ms, int64_t outcome_
 	store->store_repeats.sql = sql_store_repeats;
 	store->store_outcomes.sql = sql_store_outcomes;
 	store->move_positions.sql = sql_move_positions;
+	store->commit_later.sql = sql_commit_later;
 	store->commit.sql = sql_commit;
 	return store;
 }

@@ -18,7 +18,7 @@ struct store {
 	struct pg *pg;
 	struct pg_statement begin, lock_catalogue, fence, state, recall_outcomes, recall_refusals;
 	struct pg_statement load_ids, recall_blocks, recall_ineffective;
-	struct pg_statement store_refusals, store_repeats, store_outcomes, move_positions, commit;
+	struct pg_statement store_refusals, store_repeats, store_outcomes, move_positions, commit_later, commit;
 	int64_t id_retention_ms, outcome_retention_ms;
 	struct update **updates; /* one for each extension met; they stay where they are; owned */
 	uint32_t update_count;
