@@ -47,6 +47,18 @@ static const struct reader_field command_fields[] = {
 };
 const struct reader_record reader_command = {"UpdateByUnique", RECORD_OF(command_fields)};
 
+/* A row of a file: what it leaves open, who sends it fills in. */
+static const struct reader_field row_fields[] = {
+	{"command_id", TARGET_STRING, true, false, offsetof(struct command, command_id), NO_FLAG, NULL},
+	{"customer_id", TARGET_STRING, false, true, offsetof(struct command, customer_id), NO_FLAG, NULL},
+	{"ext_name", TARGET_STRING, true, false, offsetof(struct command, ext_name), NO_FLAG, NULL},
+	{"attributes", TARGET_ATTRIBUTES, false, true, 0, NO_FLAG, NULL},
+	{"batch_id", TARGET_STRING, true, false, offsetof(struct command, batch_id), NO_FLAG, NULL},
+	{"issued_at", TARGET_LONG, true, false, offsetof(struct command, issued_at_ms),
+	 offsetof(struct command, has_issued_at), NULL},
+};
+const struct reader_record reader_row = {"UpdateByUnique", RECORD_OF(row_fields)};
+
 static const struct reader_field problem_fields[] = {
 	{"code", TARGET_STRING, false, true, offsetof(struct result, code), NO_FLAG, NULL},
 	{"title", TARGET_STRING, false, true, offsetof(struct result, title), NO_FLAG, NULL},
@@ -383,16 +395,27 @@ static bool read_top(struct decoder *d, const struct plan *plan, void *into)
 		return false;
 	if (shape != plan->shape && !top_resolves(shape, plan->wanted, &ignored))
 		return cursor_fail(d->cursor, at, "the type written here can't be read as ours");
-	return read_record(d, shape, plan->wanted, plan->steps, into) && guard_end(d->cursor);
+	return read_record(d, shape, plan->wanted, plan->steps, into);
 }
 
-bool plan_read(const struct plan *plan, struct cursor *cursor, struct arena *arena, void *into, struct slice *detail)
+static bool read_value(const struct plan *plan, struct cursor *cursor, bool to_end, struct arena *arena, void *into,
+		       struct slice *detail)
 {
 	struct decoder d = {.cursor = cursor, .arena = arena};
 
-	if (read_top(&d, plan, into))
+	if (read_top(&d, plan, into) && (!to_end || guard_end(cursor)))
 		return true;
 	*detail = arena_printf(arena, "%s%s%s, at byte %zu", d.field ? d.field : "", d.field ? ": " : "", cursor->wrong,
 			       cursor->wrong_at);
 	return false;
+}
+
+bool plan_read(const struct plan *plan, struct cursor *cursor, struct arena *arena, void *into, struct slice *detail)
+{
+	return read_value(plan, cursor, true, arena, into, detail);
+}
+
+bool plan_read_next(const struct plan *plan, struct cursor *cursor, struct arena *arena, void *into, struct slice *detail)
+{
+	return read_value(plan, cursor, false, arena, into, detail);
 }

@@ -9,6 +9,7 @@ struct reader_record; /* what we want to read: names, types, defaults and where 
 
 extern const struct reader_record reader_command; /* into struct command */
 extern const struct reader_record reader_result;  /* into struct result */
+extern const struct reader_record reader_row;	  /* into struct command, of which id and extension may be missing */
 
 /* A writer's schema resolved to one of ours, once; read-only afterwards. */
 struct plan {
@@ -24,5 +25,8 @@ struct plan plan_make(const struct shape *shape, const struct reader_record *wan
  * plan has to be usable. Strings view the cursor's bytes; lists are in the arena. On false *detail, in the arena, says
  * what is wrong. */
 bool plan_read(const struct plan *plan, struct cursor *cursor, struct arena *arena, void *into, struct slice *detail);
+
+/* The same where more values may follow: the cursor stands behind this one afterwards. */
+bool plan_read_next(const struct plan *plan, struct cursor *cursor, struct arena *arena, void *into, struct slice *detail);
 
 #endif

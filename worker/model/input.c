@@ -22,7 +22,8 @@ static void pass_byte_order_mark(struct input *input)
 	static const char mark[] = "\xEF\xBB\xBF";
 	struct slice rest = input_rest(input);
 
-	if (rest.len >= 3 && memcmp(rest.base, mark, 3) == 0)
+	input->had_mark = rest.len >= 3 && memcmp(rest.base, mark, 3) == 0;
+	if (input->had_mark)
 		input_pass(input, 3);
 }
 
@@ -33,9 +34,7 @@ bool input_open(struct input *input, const char *path, struct err *err)
 	*input = (struct input){.name = xstrdup(is_stdin ? "standard input" : path), .fd = STDIN_FILENO};
 	if (!is_stdin)
 		input->fd = open(path, O_RDONLY | O_CLOEXEC);
-	bool ok = input->fd >= 0 || cannot_read(input, err);
-	while (ok && !input->ended && input_rest(input).len < 3)
-		ok = input_more(input, err);
+	bool ok = (input->fd >= 0 || cannot_read(input, err)) && input_fill(input, 3, err);
 	if (ok)
 		pass_byte_order_mark(input);
 	else
@@ -68,6 +67,14 @@ bool input_more(struct input *input, struct err *err)
 			return cannot_read(input, err);
 	input->window.len += (size_t)got;
 	input->ended = got == 0;
+	return true;
+}
+
+bool input_fill(struct input *input, size_t len, struct err *err)
+{
+	while (!input->ended && input_rest(input).len < len)
+		if (!input_more(input, err))
+			return false;
 	return true;
 }
 
