@@ -22,6 +22,12 @@ bool json_lines_open(struct json_lines **lines, const char *path, struct err *er
  * end. Errors: VERDICT_STOP for what is no such line, with file, line and reason. */
 bool json_lines_next(struct json_lines *lines, struct arena *arena, struct command *command, bool *got,
 		     struct err *err) BYU_MUST_CHECK;
+/* The same from what was opened already, which is taken over. */
+struct input;
+void json_lines_open_input(struct json_lines **lines, struct input *input);
+/* After an error: it is about that line alone, and the next one may be asked for. */
+bool json_lines_can_go_on(const struct json_lines *lines);
+struct slice json_lines_text(const struct json_lines *lines); /* of the last line, without its end; until the next call */
 uint64_t json_lines_line(const struct json_lines *lines); /* of the last command */
 const char *json_lines_name(const struct json_lines *lines);
 void json_lines_close(struct json_lines *lines); /* NULL is fine */

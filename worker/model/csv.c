@@ -13,6 +13,8 @@ enum state { CELL_BEGIN, BARE, QUOTED, QUOTE_SEEN, CR_SEEN, RECORD_END };
 
 struct csv {
 	struct input input;
+	char delimiter; /* '\0': to be found out */
+	bool can_go_on;
 	uint64_t line; /* on which the next record begins */
 	size_t width;  /* cells of the first record; 0 before it */
 	struct slice *cells;
@@ -60,15 +62,15 @@ static bool add_cell(struct csv *csv, struct scan *scan, size_t end, struct err 
 /* The byte after a cell, which it ends or not. */
 static bool end_cell(struct csv *csv, struct scan *scan, size_t end, char c, const char *otherwise, struct err *err)
 {
-	switch (c) {
-	case ',': scan->state = CELL_BEGIN; break;
-	case '\r': scan->state = CR_SEEN; break;
-	case '\n':
+	if (c == csv->delimiter)
+		scan->state = CELL_BEGIN;
+	else if (c == '\r')
+		scan->state = CR_SEEN;
+	else if (c == '\n')
 		scan->state = RECORD_END;
-		scan->lines++;
-		break;
-	default: return malformed(csv, csv->line + scan->lines, err, otherwise);
-	}
+	else
+		return malformed(csv, csv->line + scan->lines, err, otherwise);
+	scan->lines += c == '\n';
 	scan->at++;
 	return add_cell(csv, scan, end, err);
 }
@@ -87,11 +89,12 @@ static void begin_cell(struct scan *scan, char c)
 
 static bool go_over_bare(struct csv *csv, struct scan *scan, struct slice rest, struct err *err)
 {
+	const char delimiter = csv->delimiter;
 	size_t at = scan->at;
 
 	for (; at < rest.len; at++) {
 		char c = rest.base[at];
-		if (c == ',' || c == '\n' || c == '\r' || c == '"')
+		if (c == delimiter || c == '\n' || c == '\r' || c == '"')
 			break;
 	}
 	scan->at = at;
@@ -116,7 +119,10 @@ static void go_over_quoted(struct scan *scan, struct slice rest)
 static bool after_quote(struct csv *csv, struct scan *scan, char c, struct err *err)
 {
 	if (c != '"')
-		return end_cell(csv, scan, scan->at - 1, c, "something other than a comma behind a closing quote", err);
+		return end_cell(csv, scan, scan->at - 1, c,
+				csv->delimiter == ',' ? "something other than a comma behind a closing quote"
+						      : "something other than the delimiter behind a closing quote",
+				err);
 	scan->doubled_quotes = true;
 	scan->state = QUOTED;
 	scan->at++;
@@ -237,10 +243,50 @@ static bool is_blank_line(const struct csv *csv, const struct scan *scan)
 	return scan->count == 1 && csv->spans[0].len == 0 && !scan->any_quotes;
 }
 
+/* --- the delimiter ------------------------------------------------------------------------------------------------ */
+
+/* Which of them stand in the first line outside of quotes. False: the line does not end within `text`. */
+static bool find_delimiters(struct slice text, bool found[3])
+{
+	bool quoted = false;
+
+	found[0] = found[1] = found[2] = false;
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.base[i];
+		quoted ^= c == '"';
+		if (c == '\n' && !quoted)
+			return true;
+		found[0] |= c == ',' && !quoted;
+		found[1] |= c == ';' && !quoted;
+		found[2] |= c == '\t' && !quoted;
+	}
+	return false;
+}
+
+static bool choose_delimiter(struct csv *csv, struct err *err)
+{
+	enum { HEADER_BYTES_MAX = 1024 * 1024 };
+	bool found[3];
+
+	while (!find_delimiters(input_rest(&csv->input), found) && !csv->input.ended &&
+	       input_rest(&csv->input).len < HEADER_BYTES_MAX)
+		if (!input_more(&csv->input, err))
+			return false;
+	csv->delimiter = ',';
+	if (found[0] + found[1] + found[2] == 1)
+		csv->delimiter = found[1] ? ';' : found[2] ? '\t' : ',';
+	return true;
+}
+
+/* --- the reader --------------------------------------------------------------------------------------------------- */
+
 bool csv_next(struct csv *csv, struct csv_record *record, bool *got, struct err *err)
 {
 	struct scan scan;
 
+	csv->can_go_on = false;
+	if (csv->delimiter == '\0' && !choose_delimiter(csv, err))
+		return false;
 	for (;;) {
 		if (!scan_record(csv, &scan, err))
 			return false;
@@ -250,26 +296,43 @@ bool csv_next(struct csv *csv, struct csv_record *record, bool *got, struct err 
 		input_pass(&csv->input, scan.at);
 		csv->line += scan.lines;
 	}
-	if (*got && !check_record(csv, &scan, err))
-		return false;
+	bool ok = !*got || check_record(csv, &scan, err);
+	csv->can_go_on = true;
 	fill_cells(csv, &scan);
 	*record = (struct csv_record){csv->cells, scan.count, csv->line};
 	input_pass(&csv->input, scan.at);
 	csv->line += scan.lines;
-	return true;
+	return ok;
 }
 
 bool csv_open(struct csv **out, const char *path, struct err *err)
 {
-	struct csv *csv = xcalloc(1, sizeof(*csv));
+	struct input input;
+	return input_open(&input, path, err) && csv_open_input(out, &input, ',', err);
+}
 
-	csv->line = 1;
-	if (!input_open(&csv->input, path, err)) {
-		free(csv);
-		return false;
+bool csv_open_input(struct csv **out, struct input *input, char delimiter, struct err *err)
+{
+	if (delimiter == '"' || delimiter == '\r' || delimiter == '\n') {
+		input_close(input);
+		return err_set(err, VERDICT_USAGE, "", "quotes and line ends can't separate cells");
 	}
+	struct csv *csv = xcalloc(1, sizeof(*csv));
+	csv->input = *input;
+	csv->delimiter = delimiter;
+	csv->line = 1;
 	*out = csv;
 	return true;
+}
+
+char csv_delimiter(const struct csv *csv)
+{
+	return csv->delimiter;
+}
+
+bool csv_can_go_on(const struct csv *csv)
+{
+	return csv->can_go_on;
 }
 
 const char *csv_name(const struct csv *csv)

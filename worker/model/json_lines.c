@@ -9,7 +9,8 @@
 
 struct json_lines {
 	struct input input;
-	uint64_t line; /* of the last one read */
+	uint64_t line;	   /* of the last one read */
+	struct slice text; /* of it; absent while it could not be read whole */
 };
 
 static bool BYU_PRINTF(3, 4) malformed(const struct json_lines *lines, struct err *err, const char *fmt, ...)
@@ -195,27 +196,43 @@ static bool take_command(const struct json_lines *lines, json_t *tree, struct ar
 
 bool json_lines_next(struct json_lines *lines, struct arena *arena, struct command *command, bool *got, struct err *err)
 {
-	struct slice text;
 	json_t *tree;
 
 	do {
-		if (!next_line(lines, &text, err))
+		lines->text = SLICE_NONE;
+		if (!next_line(lines, &lines->text, err))
 			return false;
-	} while (text.base != NULL && is_blank(text));
-	*got = text.base != NULL;
-	return !*got || (parse_line(lines, text, arena, &tree, err) && take_command(lines, tree, arena, command, err));
+	} while (lines->text.base != NULL && is_blank(lines->text));
+	*got = lines->text.base != NULL;
+	return !*got || (parse_line(lines, lines->text, arena, &tree, err) && take_command(lines, tree, arena, command, err));
 }
 
 bool json_lines_open(struct json_lines **out, const char *path, struct err *err)
 {
+	struct input input;
+
+	if (!input_open(&input, path, err))
+		return false;
+	json_lines_open_input(out, &input);
+	return true;
+}
+
+void json_lines_open_input(struct json_lines **out, struct input *input)
+{
 	struct json_lines *lines = xcalloc(1, sizeof(*lines));
 
-	if (!input_open(&lines->input, path, err)) {
-		free(lines);
-		return false;
-	}
+	lines->input = *input;
 	*out = lines;
-	return true;
+}
+
+bool json_lines_can_go_on(const struct json_lines *lines)
+{
+	return lines->text.base != NULL;
+}
+
+struct slice json_lines_text(const struct json_lines *lines)
+{
+	return lines->text;
 }
 
 uint64_t json_lines_line(const struct json_lines *lines)
