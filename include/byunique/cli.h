@@ -12,11 +12,18 @@ struct option_spec {
 	const char *help;
 };
 
+struct given_option {
+	const struct option_spec *spec;
+	const char *value;
+};
+
 /* What a command gets. */
 struct cli_args {
 	const struct config *config;
 	const struct option_spec *options; /* the command's table */
 	const char **values;		   /* by option, NULL when absent, "" for a flag that is present */
+	const struct given_option *given;  /* all that were given, in their order */
+	size_t given_count;
 	int operand_count;
 	const char *const *operands;
 	const char *program_path; /* argv[0], to start the own program again */
@@ -40,6 +47,10 @@ static inline bool cli_flag(const struct cli_args *args, const char *name)
 {
 	return cli_option(args, name) != 0;
 }
+
+/* Of an option that may be repeated: the value that was given as the n-th, from 0; NULL: not so often. Of others the last
+ * one counts. */
+const char *cli_option_nth(const struct cli_args *args, const char *name, size_t n);
 
 /* The value of an option that is a whole number from min to max; *value stays when it was not given. */
 bool cli_option_int(const struct cli_args *args, const char *name, int64_t min, int64_t max, int64_t *value,

@@ -280,7 +280,7 @@ def test_wait(site):
     byunique.must(site.settings, "load", "Phone", str(examples / "phones.csv"))
     site.worker()
     wait = ["submit", str(examples / "phone-updates.csv"), "--extension", "Phone", "--batch", "b", "--null", "NULL",
-            "--wait"]
+            "--wait", "--output", str(site.folder)]
     done = byunique.run(site.settings, *wait)
     assert done.returncode == 3, done.stderr
     assert done.stdout.splitlines() == ["5 commands sent, batch b", "         4  204", "         1  404 RecordNotFound"]

@@ -25,6 +25,8 @@ struct invocation {
 	const char **overrides; /* the arguments of -X; owned */
 	size_t override_count;
 	const char **values;   /* by option of the command; owned */
+	struct given_option *given; /* owned */
+	size_t given_count;
 	const char **operands; /* owned */
 	int operand_count;
 	bool help, version;
@@ -109,6 +111,12 @@ static bool fail_option(const struct invocation *in, const char *option, struct 
 	return err_hint(err, "Try `byunique --help`.");
 }
 
+static void add_given(struct invocation *in, const struct option_spec *spec, const char *value)
+{
+	in->given = xrealloc(in->given, (in->given_count + 1) * sizeof(*in->given));
+	in->given[in->given_count++] = (struct given_option){spec, value};
+}
+
 static bool take_own(struct invocation *in, const char *option, const char *attached, struct err *err)
 {
 	const struct option_spec *spec = in->command ? in->command->options : NULL;
@@ -116,11 +124,12 @@ static bool take_own(struct invocation *in, const char *option, const char *atta
 	for (size_t i = 0; strncmp(option, "--", 2) == 0 && spec != NULL && spec[i].name != NULL; i++) {
 		if (strcmp(spec[i].name, option + 2) != 0)
 			continue;
-		if (spec[i].argument != NULL)
-			return take_argument(in, option, attached, &in->values[i], err);
-		if (attached != NULL)
+		if (spec[i].argument == NULL && attached != NULL)
 			return err_set(err, VERDICT_USAGE, "", "%s takes no argument", option);
 		in->values[i] = "";
+		if (spec[i].argument != NULL && !take_argument(in, option, attached, &in->values[i], err))
+			return false;
+		add_given(in, &spec[i], in->values[i]);
 		return true;
 	}
 	return fail_option(in, option, err);
@@ -233,6 +242,14 @@ const char *cli_option(const struct cli_args *args, const char *name)
 	die("an option --%s is asked for that is not in the table", name);
 }
 
+const char *cli_option_nth(const struct cli_args *args, const char *name, size_t n)
+{
+	for (size_t i = 0; i < args->given_count; i++)
+		if (strcmp(args->given[i].spec->name, name) == 0 && n-- == 0)
+			return args->given[i].value;
+	return NULL;
+}
+
 bool cli_option_int(const struct cli_args *args, const char *name, int64_t min, int64_t max, int64_t *value,
 		    struct err *err)
 {
@@ -265,6 +282,8 @@ static int run_with(const struct invocation *in, const struct config *config, co
 		.config = config,
 		.options = in->command->options,
 		.values = in->values,
+		.given = in->given,
+		.given_count = in->given_count,
 		.operand_count = in->operand_count,
 		.operands = in->operands,
 		.program_path = program_path,
@@ -350,6 +369,7 @@ int cli_main(int argc, char **argv)
 	int code = parse(&in, &err) ? run(&in, argv[0]) : cli_fail(&err);
 	free(in.overrides);
 	free(in.values);
+	free(in.given);
 	free(in.operands);
 	return finish_output(code);
 }

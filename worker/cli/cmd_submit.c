@@ -1,102 +1,104 @@
-/* submit: a file's rows become commands in the commands topic.
+/* submit: a file's rows become commands in the commands topic, and the answers come back as files.
  *
- * A file is read twice, first to check every row: it is sent as a whole or not at all. What comes through a pipe can be
- * read only once, and is sent as it comes; a bad row then ends it, and the rows before it are sent. */
+ * A file is read as often as it takes: once to check every row, once to send, and with --wait once more to part its rows by
+ * their answers, so that nothing of them need be kept but a few bytes each (tally.h). Without --wait it is sent as a whole or
+ * not at all. With --wait there is a place to say which rows are wrong, so the others are sent. What comes through a pipe is
+ * sent as it comes without --wait, and kept in a file first with it.
+ *
+ * Answers are found by command id in the results topic, from where it ended before the first command was sent; to resume,
+ * from its beginning. */
 #include "byunique/cli.h"
 
 #include "byunique/avro.h"
 #include "byunique/clock.h"
 #include "byunique/command_id.h"
 #include "byunique/kafka.h"
-#include "byunique/pg.h"
+#include "byunique/signals.h"
+#include "byunique/stages.h"
 #include "cli/progress.h"
-#include "cli/rows.h"
-#include "cli/tally.h"
+#include "cli/result_files.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 static const char help[] =
 	"Examples:\n"
-	"  byunique submit updates.csv --extension Phone --batch 2024-05-17\n"
-	"  byunique submit updates.jsonl --wait\n"
+	"  byunique submit updates.csv --extension Phone --dry-run\n"
+	"  byunique submit updates.csv --extension Phone --batch 2024-05-17 --wait\n"
+	"  byunique submit updates.csv --extension Phone --batch 2024-05-17 --resume\n"
+	"  byunique submit updates.failed.csv --extension Phone --batch 2024-05-17b --wait\n"
+	"  byunique submit crm.csv --extension Phone --map \"Customer No.=customer_id\" --ignore Notes --wait\n"
+	"  byunique submit updates.jsonl --wait --output answers\n"
 	"  psql -c \"\\copy (SELECT ...) TO STDOUT CSV HEADER\" | byunique submit - --format csv --extension Phone\n"
 	"\n"
 	"Sends one command for each row to the commands topic, keyed by customer id. Values are converted\n"
 	"and checked by the extension's schema, which is read from PostgreSQL; what is wrong is told by\n"
-	"file, line and attribute. A file is checked as a whole before anything is sent. Standard input\n"
-	"(FILE -) and pipes are sent as they come: a bad row ends it there.\n"
+	"file, line and attribute. A file with a bad row is not sent at all, unless with --wait. Standard\n"
+	"input (FILE -) and pipes are sent as they come: a bad row ends it there.\n"
 	"\n"
 	"CSV: the first line names the columns: customer_id, attributes, and optionally command_id and\n"
-	"ext_name. An empty cell leaves the attribute alone; the text given with --null clears it. Values\n"
-	"are written as in 2024-02-29, 2009-12-18T18:30:00Z, -12.50, true.\n"
+	"ext_name; --map says what a column of another name holds. An empty cell leaves the attribute\n"
+	"alone; the text given with --null clears it. Values are written as in 2024-02-29,\n"
+	"2009-12-18T18:30:00Z, -12.50, true. Columns named byunique.… are passed over. Semicolons or tabs\n"
+	"between cells are noticed when there is no comma in the first line.\n"
 	"\n"
 	"JSON Lines: one object for each line, as in\n"
 	"  {\"customer_id\": \"c1\", \"ext_name\": \"Phone\", \"attributes\": {\"PhoneNumber\": \"1\"}}\n"
 	"with optionally command_id, batch_id and issued_at (milliseconds since 1970). null clears, an\n"
 	"attribute that is not there is left alone; an amount with a fraction is written as a string. A\n"
-	"row's own ext_name outranks --extension, its own batch_id outranks --batch.\n"
+	"row's own ext_name outranks --extension, its own batch_id outranks --batch. Avro container files\n"
+	"hold records with the same fields.\n"
+	"\n"
+	"--dry-run checks all rows by all that the schema tells, prints what is wrong, sends nothing and\n"
+	"needs no Kafka; code 3 when a row is bad.\n"
 	"\n"
 	"With --batch ID, rows without a command_id get one that is made from batch, number of the row and\n"
 	"content: submitting the file again repeats nothing that has taken effect, and sends rows that were\n"
 	"corrected. Without it, a new batch id and new command ids are made up each time.\n"
 	"\n"
 	"--wait stays until all answers are there, prints how many there are of each kind, and ends with\n"
-	"code 3 when one of them is an error. `byunique results --batch ID` shows them one by one.";
+	"code 3 when one of them is an error. Rows go, each with what became of it, to NAME.success.csv,\n"
+	"NAME.failed.csv (bad rows, which were not sent, too) and NAME.unprocessed.csv (no answer yet, code\n"
+	"1) beside FILE, or where --output says. Correct NAME.failed.csv and submit it under a new batch. What\n"
+	"is in the way is renamed. When it was interrupted, or gave up: the same command with --batch ID\n"
+	"--resume looks for the answers that came in between and sends only rows without one.\n"
+	"`byunique results --batch ID --files FILE` writes the files later, and sends nothing.";
 
 static const struct option_spec options[] = {
-	{"extension", "NAME", "extension of rows that name none"},
+	SOURCE_OPTIONS,
 	{"batch", "ID", "name of the batch, copied to the results; makes submitting again harmless"},
-	{"null", "TEXT", "this text in a CSV cell clears the attribute"},
-	{"format", "csv|jsonl", "how to read the file (default: by its name: .csv, .jsonl, .ndjson)"},
-	{"wait", NULL, "wait for the answers"},
+	{"dry-run", NULL, "check all rows, send nothing"},
+	{"limit", "N", "with --dry-run: print at most so many bad rows (default 20)"},
+	{"wait", NULL, "wait for the answers, and part the rows by them"},
 	{"timeout", "SECONDS", "with --wait: give up when no answer has come for so long (default 60)"},
+	{"resume", NULL, "as --wait, but send only the batch's rows that have no answer yet"},
+	{"output", "DIR", "folder for the files that --wait writes (default: beside FILE; of a pipe: here)"},
+	{"force", NULL, "write over such files that are there, rather than renaming them"},
 	{"json", NULL, "print the summary as JSON"},
 	{NULL, NULL, NULL},
 };
 
 struct submission {
 	const struct config *config;
-	struct catalogue *catalogue;
-	struct rows_source source;
+	struct source source;
 	const char *batch_id; /* of rows that have none */
 	bool batch_given;     /* by the user; else made up */
 	bool batch_used;      /* some row has none of its own */
 	char made_up[37];
 	struct uuid_series ids;
+	bool wait, resume;
 	struct schemas *schemas;
 	struct kafka_sender *sender;
 	struct kafka_reader *reader; /* of results; NULL without --wait */
 	struct tally *tally;	     /* NULL without --wait */
-	int64_t silence_ms;	     /* how long to wait without an answer */
+	struct result_files files;
+	struct progress progress;
+	int64_t silence_ms; /* how long to wait without an answer */
+	int64_t rows;	    /* in the file; 0: not known */
 	int64_t sent;
 };
 
 /* --- options ------------------------------------------------------------------------------------------------------ */
-
-static bool has_suffix(const char *path, const char *suffix)
-{
-	size_t len = strlen(path), suffix_len = strlen(suffix);
-	return len > suffix_len && strcasecmp(path + len - suffix_len, suffix) == 0;
-}
-
-static bool choose_format(const char *format, struct rows_source *source, struct err *err)
-{
-	const char *path = source->path;
-
-	source->format = ROWS_CSV;
-	if (format != NULL ? strcmp(format, "csv") == 0 : has_suffix(path, ".csv"))
-		return true;
-	source->format = ROWS_JSON_LINES;
-	if (format != NULL ? strcmp(format, "jsonl") == 0 : has_suffix(path, ".jsonl") || has_suffix(path, ".ndjson"))
-		return true;
-	if (format != NULL)
-		err_set(err, VERDICT_USAGE, "", "unknown format %.64s", format);
-	else
-		err_set(err, VERDICT_USAGE, "", "the name %.128s does not tell the file's format", path);
-	return err_hint(err, "Use --format csv or --format jsonl.");
-}
 
 static bool choose_batch(const char *batch_id, struct submission *submission, struct err *err)
 {
@@ -106,9 +108,12 @@ static bool choose_batch(const char *batch_id, struct submission *submission, st
 	submission->batch_id = batch_id != NULL ? batch_id : submission->made_up;
 	uuid_series_next(&submission->ids, &uuid);
 	uuid_format(&uuid, submission->made_up);
-	if (submission->batch_id[0] != '\0' && slice_is_utf8(slice_cstr(submission->batch_id)))
+	if (submission->batch_id[0] == '\0' || !slice_is_utf8(slice_cstr(submission->batch_id)))
+		return err_set(err, VERDICT_USAGE, "", "the batch id is empty or not in UTF-8");
+	if (!submission->resume || submission->batch_given)
 		return true;
-	return err_set(err, VERDICT_USAGE, "", "the batch id is empty or not in UTF-8");
+	err_set(err, VERDICT_USAGE, "", "--resume needs --batch: which one is to be taken up?");
+	return err_hint(err, "It is the one that the first run was given, or has told.");
 }
 
 static bool choose_timeout(const char *seconds, struct submission *submission, struct err *err)
@@ -123,230 +128,37 @@ static bool choose_timeout(const char *seconds, struct submission *submission, s
 	return err_set(err, VERDICT_USAGE, "", "--timeout takes a number of seconds, 1 to %d", MOST_SECONDS);
 }
 
+static bool check_together(const struct cli_args *args, const struct submission *submission, struct err *err)
+{
+	bool dry = cli_flag(args, "dry-run");
+
+	if (dry && submission->wait)
+		return err_set(err, VERDICT_USAGE, "", "--dry-run sends nothing that could be waited for");
+	if (!dry && cli_option(args, "limit") != NULL)
+		return err_set(err, VERDICT_USAGE, "", "--limit goes with --dry-run");
+	if (!submission->wait && (cli_option(args, "output") != NULL || cli_flag(args, "force")))
+		return err_set(err, VERDICT_USAGE, "", "--output and --force go with --wait");
+	return true;
+}
+
 static bool read_options(const struct cli_args *args, struct submission *submission, struct err *err)
 {
 	submission->config = args->config;
-	submission->source = (struct rows_source){.path = args->operands[0],
-						  .ext_name = cli_option(args, "extension"),
-						  .null_text = cli_option(args, "null")};
-	return choose_format(cli_option(args, "format"), &submission->source, err) &&
+	submission->resume = cli_flag(args, "resume");
+	submission->wait = submission->resume || cli_flag(args, "wait");
+	return source_read_options(&submission->source, args->operands[0], args, err) &&
 	       choose_batch(cli_option(args, "batch"), submission, err) &&
-	       choose_timeout(cli_option(args, "timeout"), submission, err);
+	       choose_timeout(cli_option(args, "timeout"), submission, err) && check_together(args, submission, err);
 }
 
-/* --- rows to commands --------------------------------------------------------------------------------------------- */
+/* --- --dry-run ---------------------------------------------------------------------------------------------------- */
 
-/* What the row leaves open. */
-static void complete(struct submission *submission, uint64_t row, struct arena *arena, struct command *command)
-{
-	bool named = submission->batch_given || command->batch_id.base != NULL;
-	struct content_hash content;
-	struct uuid uuid;
-
-	if (command->batch_id.base == NULL) {
-		command->batch_id = slice_cstr(submission->batch_id);
-		submission->batch_used = true;
-	}
-	if (!command->has_issued_at)
-		command->issued_at_ms = clock_wall_ms();
-	command->has_issued_at = true;
-	if (command->command_id.base != NULL)
-		return;
-	if (named) {
-		command_content_hash(command, arena, &content);
-		uuid_of_row(command->batch_id, row, &content, &uuid);
-	} else {
-		uuid_series_next(&submission->ids, &uuid);
-	}
-	char *text = arena_alloc(arena, 37);
-	uuid_format(&uuid, text);
-	command->command_id = slice_cstr(text);
-}
-
-static bool send_command(struct submission *submission, const struct command *command, struct buf *message,
-			 struct err *err)
-{
-	buf_clear(message);
-	command_encode(submission->schemas, command, message);
-	if (!kafka_sender_send(submission->sender, submission->config->commands_topic, command->customer_id,
-			       buf_slice(message), err))
-		return false;
-	submission->sent++;
-	if (submission->tally != NULL)
-		tally_expect(submission->tally, command->command_id);
-	return true;
-}
-
-/* The next row; at the end *got is false. */
-static bool next_row(struct submission *submission, struct rows *rows, struct arena *arena, struct buf *message,
-		     bool *got, struct err *err)
-{
-	struct command command;
-
-	arena_clear(arena);
-	if (!rows_next(rows, arena, &command, got, err))
-		return false;
-	if (!*got || submission->sender == NULL)
-		return true;
-	complete(submission, rows_number(rows), arena, &command);
-	return send_command(submission, &command, message, err);
-}
-
-/* All rows: sends them when there is a sender, else only looks at them. *count tells how many there are. */
-static bool go_through(struct submission *submission, int64_t *count, struct err *err)
-{
-	struct buf message = BUF_EMPTY;
-	struct progress progress;
-	struct arena arena;
-	struct rows *rows;
-	bool ok, got;
-
-	if (!rows_open(&rows, &submission->source, err))
-		return false;
-	arena_init(&arena);
-	progress_begin(&progress, submission->sender != NULL ? "sending" : "checking", *count);
-	for (*count = 0; (ok = next_row(submission, rows, &arena, &message, &got, err)) && got;)
-		progress_show(&progress, ++*count);
-	progress_end(&progress);
-	arena_release(&arena);
-	buf_release(&message);
-	rows_close(rows);
-	return ok;
-}
-
-static bool can_read_twice(const char *path)
-{
-	struct stat stat_of;
-	return strcmp(path, "-") != 0 && stat(path, &stat_of) == 0 && S_ISREG(stat_of.st_mode);
-}
-
-/* The commands before the one at fault are on their way: say how many, and what to do about them. */
-static bool stopped_midway(struct submission *submission, struct err *err)
-{
-	struct err flush_err;
-	int64_t acknowledged;
-
-	if (submission->sent == 0)
-		return false;
-	if (!kafka_sender_flush(submission->sender, &acknowledged, &flush_err))
-		acknowledged = kafka_sender_acknowledged(submission->sender);
-	if (submission->batch_given)
-		return err_hint(err,
-				"%lld commands were sent before. Submit all again with the same --batch when this is "
-				"put right: what has taken effect is not repeated.",
-				(long long)acknowledged);
-	return err_hint(err, "%lld commands were sent before, of batch %s.", (long long)acknowledged,
-			submission->batch_id);
-}
-
-static bool send_all(struct submission *submission, struct err *err)
-{
-	int64_t count = 0, acknowledged;
-
-	if (can_read_twice(submission->source.path) && !go_through(submission, &count, err))
-		return false;
-	if (!kafka_sender_open(&submission->sender, submission->config, err))
-		return false;
-	if (!go_through(submission, &count, err) || !kafka_sender_flush(submission->sender, &acknowledged, err))
-		return stopped_midway(submission, err);
-	return true;
-}
-
-/* --- answers ------------------------------------------------------------------------------------------------------ */
-
-/* Before anything is sent: the answers come behind what the topic holds now. */
-static bool open_results(struct submission *submission, struct err *err)
-{
-	submission->tally = tally_new();
-	return kafka_reader_open(&submission->reader, submission->config, submission->config->results_topic,
-				 KAFKA_FROM_END, err);
-}
-
-static bool too_silent(const struct submission *submission, struct err *err)
-{
-	err_set(err, VERDICT_STOP, "", "no answer for %lld s", (long long)submission->silence_ms / 1000);
-	err_detail(err, "%lld of %lld answers are missing", (long long)tally_missing(submission->tally),
-		   (long long)submission->sent);
-	return err_hint(err, "Is a worker running? `byunique results --batch %s` shows answers that come later.",
-			submission->batch_id);
-}
-
-/* A result whose schema can't be had now is awaited as long as an answer is. */
-static bool read_result(struct submission *submission, struct slice value, struct arena *arena, struct result *result,
-			bool *readable, struct err *err)
-{
-	int64_t until_ms = clock_mono_ms() + submission->silence_ms;
-	enum decode_status status;
-	struct slice detail;
-
-	while ((status = result_decode(submission->schemas, value, arena, result, &detail)) == DECODE_LATER) {
-		if (clock_mono_ms() > until_ms) {
-			*err = *schemas_trouble(submission->schemas);
-			return false;
-		}
-		clock_sleep_ms(100);
-	}
-	*readable = status == DECODE_OK;
-	return true;
-}
-
-/* The next record of the results topic; *answered when it is an answer to one of our commands. */
-static bool next_result(struct submission *submission, struct arena *arena, bool *answered, struct err *err)
-{
-	struct kafka_record record;
-	struct result result;
-
-	arena_clear(arena);
-	if (!kafka_reader_next(submission->reader, 200, &record, answered, err) ||
-	    (*answered && !read_result(submission, record.value, arena, &result, answered, err)))
-		return false;
-	*answered = *answered && tally_take(submission->tally, &result);
-	return true;
-}
-
-static bool wait_for_results(struct submission *submission, struct err *err)
-{
-	int64_t last_ms = clock_mono_ms();
-	struct progress progress;
-	struct arena arena;
-	bool ok = true, answered;
-
-	arena_init(&arena);
-	progress_begin(&progress, "answers", submission->sent);
-	while (ok && tally_missing(submission->tally) > 0) {
-		ok = next_result(submission, &arena, &answered, err);
-		if (ok && answered)
-			last_ms = clock_mono_ms();
-		else if (ok && clock_mono_ms() - last_ms > submission->silence_ms)
-			ok = too_silent(submission, err);
-		progress_show(&progress, submission->sent - tally_missing(submission->tally));
-	}
-	progress_end(&progress);
-	arena_release(&arena);
-	return ok;
-}
-
-/* With a registry commands are framed with the id of our schema under the commands topic. */
-static bool prepare_schemas(struct submission *submission, struct err *err)
-{
-	return schemas_open(&submission->schemas, NULL, false, err) &&
-	       schemas_use_registry(submission->schemas, submission->config, err) &&
-	       schemas_take_command_id(submission->schemas, submission->config->commands_topic, err);
-}
-
-/* --- the command -------------------------------------------------------------------------------------------------- */
-
-static bool read_catalogue(struct submission *submission, struct err *err)
-{
-	struct pg *pg = NULL;
-	const struct config *config = submission->config;
-
-	bool ok = pg_open(&pg, config->postgres, config->postgres_schema, "byunique submit", err) &&
-		  pg_check_version(pg, err) && pg_load_catalogue(pg, &submission->catalogue, err);
-	pg_close(pg);
-	submission->source.catalogue = submission->catalogue;
-	return ok;
-}
+struct rehearsal {
+	int64_t limit; /* bad rows that are printed */
+	int64_t good, bad;
+	bool json;
+	struct buf problems; /* JSON */
+};
 
 static void json_string(const char *text, struct buf *out)
 {
@@ -360,6 +172,379 @@ static void json_string(const char *text, struct buf *out)
 	buf_addc(out, '"');
 }
 
+static void json_member(const char *name, const char *text, struct buf *out)
+{
+	buf_printf(out, ",\"%s\":", name);
+	if (text == NULL || text[0] == '\0')
+		buf_adds(out, "null");
+	else
+		json_string(text, out);
+}
+
+static void show_problem(struct rehearsal *rehearsal, const struct rows *rows, const struct err *err)
+{
+	const struct row_fault *fault = rows_fault(rows);
+	const char *column = fault->column >= 0 ? rows_column(rows, (size_t)fault->column) : NULL;
+	struct buf *out = &rehearsal->problems;
+
+	if (!rehearsal->json) {
+		printf("%s", err->what);
+		if (column != NULL)
+			printf(" (column %d, %s)", fault->column + 1, column);
+		putchar('\n');
+		return;
+	}
+	buf_printf(out, "%s{\"line\":%llu,\"status\":%d", out->len ? "," : "", (unsigned long long)rows_line(rows),
+		   fault->status);
+	json_member("code", fault->code, out);
+	json_member("detail", fault->reason, out);
+	json_member("attribute", fault->attribute, out);
+	json_member("column", column, out);
+	buf_addc(out, '}');
+}
+
+/* All that the worker would say without looking at records. */
+static bool is_acceptable(const struct submission *submission, const struct command *command, struct arena *arena,
+			  struct outcome *outcome)
+{
+	struct message message = {.decoded = true, .command = *command};
+	struct uuid uuid;
+
+	if (command->command_id.base != NULL && !uuid_parse(command->command_id, &uuid))
+		message.outcome = (struct outcome){.code = OUTCOME_INVALID_COMMAND_ID,
+						   .detail = SLICE_LIT("command_id is no UUID")};
+	else
+		validate_message(&message, submission->source.catalogue, arena);
+	*outcome = message.outcome;
+	return outcome->code == OUTCOME_NONE;
+}
+
+static bool rehearse(struct submission *submission, struct rehearsal *rehearsal, struct rows *rows, struct err *err)
+{
+	struct progress progress;
+	struct command command;
+	struct outcome outcome;
+	struct arena arena;
+	enum rows_step step;
+
+	arena_init(&arena);
+	progress_begin(&progress, "checking", 0);
+	while ((step = rows_next(rows, &arena, &command, err)) == ROWS_GOT || step == ROWS_BAD) {
+		if (step == ROWS_GOT && !is_acceptable(submission, &command, &arena, &outcome)) {
+			rows_accuse(rows, &outcome, err);
+			step = ROWS_BAD;
+		}
+		rehearsal->good += step == ROWS_GOT;
+		rehearsal->bad += step == ROWS_BAD;
+		if (step == ROWS_BAD && rehearsal->bad <= rehearsal->limit) {
+			progress_clear(&progress);
+			show_problem(rehearsal, rows, err);
+		}
+		progress_show(&progress, rehearsal->good + rehearsal->bad);
+		arena_clear(&arena);
+		if (signals_stop_requested()) {
+			err_set(err, VERDICT_STOP, "", "interrupted");
+			step = ROWS_FAILED;
+			break;
+		}
+	}
+	progress_end(&progress);
+	arena_release(&arena);
+	return step == ROWS_END;
+}
+
+static void report_rehearsal(const struct rehearsal *rehearsal)
+{
+	long long rows = rehearsal->good + rehearsal->bad, unseen = rehearsal->bad - rehearsal->limit;
+
+	if (rehearsal->json) {
+		printf("{\"rows\":%lld,\"good\":%lld,\"bad\":%lld,\"problems\":[%s]}\n", rows, (long long)rehearsal->good,
+		       (long long)rehearsal->bad, buf_slice(&rehearsal->problems).base);
+		return;
+	}
+	if (unseen > 0)
+		printf("… and %lld more\n", unseen);
+	printf("%lld row%s, %lld of them bad; nothing was sent\n", rows, rows == 1 ? "" : "s", (long long)rehearsal->bad);
+}
+
+static int dry_run(struct submission *submission, const struct cli_args *args, struct err *err)
+{
+	struct rehearsal rehearsal = {.limit = 20, .json = cli_flag(args, "json")};
+	struct rows *rows = NULL;
+
+	bool ok = cli_option_int(args, "limit", 0, INT64_MAX, &rehearsal.limit, err) &&
+		  source_rows(&submission->source, &rows, err) && rehearse(submission, &rehearsal, rows, err);
+	if (ok)
+		report_rehearsal(&rehearsal);
+	rows_close(rows);
+	buf_release(&rehearsal.problems);
+	if (!ok)
+		return cli_fail(err);
+	return rehearsal.bad > 0 ? EXIT_WITH_ERRORS : EXIT_DONE;
+}
+
+/* --- rows to commands --------------------------------------------------------------------------------------------- */
+
+/* What the row leaves open. Who waits may want to resume, so ids are made from the row also where the batch's is made up. */
+static void complete(struct submission *submission, uint64_t row, struct arena *arena, struct command *command)
+{
+	bool named = submission->batch_given || submission->wait || command->batch_id.base != NULL;
+	struct uuid uuid;
+
+	submission->batch_used |= command->batch_id.base == NULL;
+	if (!command->has_issued_at)
+		command->issued_at_ms = clock_wall_ms();
+	command->has_issued_at = true;
+	if (!named && command->command_id.base == NULL) {
+		char *text = arena_alloc(arena, 37);
+		uuid_series_next(&submission->ids, &uuid);
+		uuid_format(&uuid, text);
+		command->command_id = slice_cstr(text);
+	}
+	source_identify(submission->batch_id, row, arena, command);
+}
+
+static bool send_command(struct submission *submission, const struct command *command, struct buf *message,
+			 struct err *err)
+{
+	buf_clear(message);
+	command_encode(submission->schemas, command, message);
+	if (!kafka_sender_send(submission->sender, submission->config->commands_topic, command->customer_id,
+			       buf_slice(message), err))
+		return false;
+	submission->sent++;
+	return true;
+}
+
+static void refuse(struct submission *submission, const struct row_fault *fault)
+{
+	const struct answer answer = {
+		.status = fault->status,
+		.code = fault->code,
+		.attribute = fault->attribute,
+		.detail = fault->reason,
+	};
+	tally_refuse(submission->tally, &answer);
+}
+
+static bool take_results(struct submission *submission, int timeout_ms, int most, bool *answered, struct err *err);
+
+/* A row on the second reading: sent, unless it is known to be bad or was answered already. */
+static bool send_row(struct submission *submission, const struct rows *rows, struct arena *arena,
+		     struct command *command, struct buf *message, struct err *err)
+{
+	enum { PAUSE_ROWS = 256 };
+	uint64_t row = rows_number(rows);
+	bool ignored;
+
+	if (signals_stop_requested())
+		return err_set(err, VERDICT_STOP, "", "interrupted");
+	if (submission->wait && tally_answer(submission->tally, row - 1) != NULL)
+		return true;
+	complete(submission, row, arena, command);
+	if (!send_command(submission, command, message, err))
+		return false;
+	/* What has come is taken now: it would have to be kept somewhere. */
+	return !submission->wait || row % PAUSE_ROWS != 0 || take_results(submission, 0, 4 * PAUSE_ROWS, &ignored, err);
+}
+
+/* A row on the first reading. */
+static bool check_row(struct submission *submission, const struct rows *rows, enum rows_step step, struct arena *arena,
+		      struct command *command, struct err *err)
+{
+	if (signals_stop_requested())
+		return err_set(err, VERDICT_STOP, "", "interrupted; nothing was sent");
+	if (!submission->wait)
+		return step == ROWS_GOT;
+	if (step == ROWS_BAD) {
+		refuse(submission, rows_fault(rows));
+		return true;
+	}
+	complete(submission, rows_number(rows), arena, command);
+	tally_expect(submission->tally, command->command_id);
+	return true;
+}
+
+/* All rows: sends them when there is a sender, else only looks at them. */
+static bool go_through(struct submission *submission, struct rows *rows, struct err *err)
+{
+	struct buf message = BUF_EMPTY;
+	struct command command;
+	struct arena arena;
+	enum rows_step step;
+	int64_t count = 0;
+	bool ok = true;
+
+	arena_init(&arena);
+	progress_begin(&submission->progress, submission->sender ? "sending" : "checking", submission->rows);
+	while (ok && ((step = rows_next(rows, &arena, &command, err)) == ROWS_GOT || step == ROWS_BAD)) {
+		if (submission->sender == NULL)
+			ok = check_row(submission, rows, step, &arena, &command, err);
+		else if (step == ROWS_GOT)
+			ok = send_row(submission, rows, &arena, &command, &message, err);
+		else
+			ok = submission->wait;
+		progress_show(&submission->progress, ++count);
+		arena_clear(&arena);
+	}
+	progress_end(&submission->progress);
+	submission->rows = count;
+	arena_release(&arena);
+	buf_release(&message);
+	return ok && step == ROWS_END;
+}
+
+static bool read_through(struct submission *submission, struct err *err)
+{
+	struct rows *rows;
+
+	if (!source_rows(&submission->source, &rows, err))
+		return false;
+	bool ok = go_through(submission, rows, err);
+	rows_close(rows);
+	return ok;
+}
+
+/* The commands before the one at fault are on their way: say how many, and what to do about them. */
+static bool stopped_midway(struct submission *submission, struct err *err)
+{
+	struct err flush_err;
+	int64_t acknowledged;
+
+	if (submission->sent == 0)
+		return false;
+	if (!kafka_sender_flush(submission->sender, &acknowledged, &flush_err))
+		acknowledged = kafka_sender_acknowledged(submission->sender);
+	if (submission->wait)
+		return err_hint(err, "%lld commands were sent before. The same command with --batch %.64s --resume sends the rest.",
+				(long long)acknowledged, submission->batch_id);
+	if (submission->batch_given)
+		return err_hint(err,
+				"%lld commands were sent before. Submit all again with the same --batch when this is "
+				"put right: what has taken effect is not repeated.",
+				(long long)acknowledged);
+	return err_hint(err, "%lld commands were sent before, of batch %s.", (long long)acknowledged,
+			submission->batch_id);
+}
+
+static bool send_all(struct submission *submission, struct err *err)
+{
+	int64_t acknowledged;
+
+	if (submission->wait && tally_missing(submission->tally) == 0)
+		return true;
+	if (!kafka_sender_open(&submission->sender, submission->config, err))
+		return false;
+	if (!read_through(submission, err) || !kafka_sender_flush(submission->sender, &acknowledged, err))
+		return stopped_midway(submission, err);
+	return true;
+}
+
+/* --- answers ------------------------------------------------------------------------------------------------------ */
+
+/* A result whose schema can't be had now is awaited as long as an answer is. */
+static bool read_result(struct submission *submission, struct slice value, struct arena *arena, struct result *result,
+			bool *readable, struct err *err)
+{
+	int64_t until_ms = clock_mono_ms() + submission->silence_ms;
+	enum decode_status status;
+	struct slice detail;
+
+	while ((status = result_decode(submission->schemas, value, arena, result, &detail)) == DECODE_LATER) {
+		if (clock_mono_ms() > until_ms || signals_stop_requested()) {
+			*err = *schemas_trouble(submission->schemas);
+			return false;
+		}
+		clock_sleep_ms(100);
+	}
+	*readable = status == DECODE_OK;
+	return true;
+}
+
+/* Up to `most` records of the results topic that are at hand; *answered when an answer to one of our commands was among
+ * them. */
+static bool take_results(struct submission *submission, int timeout_ms, int most, bool *answered, struct err *err)
+{
+	struct kafka_record record;
+	struct result result;
+	struct arena arena;
+	bool ok = true, got = true, readable = false;
+
+	*answered = false;
+	arena_init(&arena);
+	for (int i = 0; ok && got && i < most; i++) {
+		ok = kafka_reader_next(submission->reader, timeout_ms, &record, &got, err);
+		ok = ok && (!got || read_result(submission, record.value, &arena, &result, &readable, err));
+		if (ok && got && readable)
+			*answered |= tally_take(submission->tally, &result);
+		arena_clear(&arena);
+	}
+	arena_release(&arena);
+	return ok;
+}
+
+/* What was answered before this run began. */
+static bool read_history(struct submission *submission, struct err *err)
+{
+	bool ignored, ok = true;
+
+	progress_begin(&submission->progress, "earlier answers", (int64_t)tally_rows(submission->tally));
+	while (ok && !kafka_reader_at_end(submission->reader)) {
+		ok = take_results(submission, 100, 1000, &ignored, err);
+		if (ok && signals_stop_requested())
+			ok = err_set(err, VERDICT_STOP, "", "interrupted; nothing was sent");
+		progress_show(&submission->progress, (int64_t)tally_rows(submission->tally) - tally_missing(submission->tally));
+	}
+	progress_end(&submission->progress);
+	return ok;
+}
+
+/* Before anything is sent: the answers come behind what the topic holds now. */
+static bool open_results(struct submission *submission, struct err *err)
+{
+	return kafka_reader_open(&submission->reader, submission->config, submission->config->results_topic,
+				 submission->resume ? KAFKA_FROM_BEGINNING : KAFKA_FROM_END, err) &&
+	       (!submission->resume || read_history(submission, err));
+}
+
+static bool missing_answers(const struct submission *submission, struct err *err)
+{
+	err_detail(err, "%lld of %lld answers are missing", (long long)tally_missing(submission->tally),
+		   (long long)tally_rows(submission->tally) - (long long)tally_refused(submission->tally));
+	return err_hint(err, "%sThe same command with --batch %.64s --resume takes up the answers that come later.",
+			signals_stop_requested() ? "" : "Is a worker running? ", submission->batch_id);
+}
+
+static bool too_silent(const struct submission *submission, struct err *err)
+{
+	err_set(err, VERDICT_STOP, "", "no answer for %lld s", (long long)submission->silence_ms / 1000);
+	return missing_answers(submission, err);
+}
+
+static bool wait_for_results(struct submission *submission, struct err *err)
+{
+	int64_t last_ms = clock_mono_ms(), rows = (int64_t)tally_rows(submission->tally);
+	bool ok = true, answered;
+
+	progress_begin(&submission->progress, "answers", rows);
+	while (ok && tally_missing(submission->tally) > 0) {
+		ok = take_results(submission, 200, 100, &answered, err);
+		if (ok && answered)
+			last_ms = clock_mono_ms();
+		else if (ok && clock_mono_ms() - last_ms > submission->silence_ms)
+			ok = too_silent(submission, err);
+		if (ok && signals_stop_requested()) {
+			err_set(err, VERDICT_STOP, "", "interrupted");
+			ok = missing_answers(submission, err);
+		}
+		progress_show(&submission->progress, rows - tally_missing(submission->tally));
+	}
+	progress_end(&submission->progress);
+	return ok;
+}
+
+/* --- the summary -------------------------------------------------------------------------------------------------- */
+
 static void report_json(const struct submission *submission, struct buf *out)
 {
 	buf_printf(out, "{\"sent\":%lld,\"batch_id\":", (long long)submission->sent);
@@ -367,30 +552,68 @@ static void report_json(const struct submission *submission, struct buf *out)
 		json_string(submission->batch_id, out);
 	else
 		buf_adds(out, "null");
-	if (submission->tally != NULL) {
+	if (submission->wait) {
 		buf_printf(out, ",\"missing\":%lld,\"results\":", (long long)tally_missing(submission->tally));
 		tally_json(submission->tally, out);
 	}
 	buf_adds(out, "}\n");
 }
 
+static void report_text(const struct submission *submission, struct buf *out)
+{
+	buf_printf(out, "%lld command%s sent", (long long)submission->sent, submission->sent == 1 ? "" : "s");
+	if (submission->batch_used)
+		buf_printf(out, ", batch %s", submission->batch_id);
+	buf_addc(out, '\n');
+	if (!submission->wait)
+		return;
+	tally_text(submission->tally, out);
+	if (tally_missing(submission->tally) > 0)
+		buf_printf(out, "%10lld  no answer\n", (long long)tally_missing(submission->tally));
+}
+
 static void report(const struct submission *submission, bool json)
 {
 	struct buf out = BUF_EMPTY;
 
-	if (json) {
-		report_json(submission, &out);
-	} else {
-		buf_printf(&out, "%lld command%s sent", (long long)submission->sent, submission->sent == 1 ? "" : "s");
-		if (submission->batch_used)
-			buf_printf(&out, ", batch %s", submission->batch_id);
-		buf_addc(&out, '\n');
-		if (submission->tally != NULL)
-			tally_text(submission->tally, &out);
-	}
+	(json ? report_json : report_text)(submission, &out);
 	fwrite(out.base, 1, out.len, stdout);
 	fflush(stdout);
 	buf_release(&out);
+}
+
+/* --- the command -------------------------------------------------------------------------------------------------- */
+
+static bool submit_and_leave(struct submission *submission, bool json, struct err *err)
+{
+	bool ok = (!submission->source.again || read_through(submission, err)) && send_all(submission, err);
+	if (ok)
+		report(submission, json);
+	return ok;
+}
+
+/* Once something may have been sent, the files tell what became of it, however it goes on. */
+static bool submit_and_wait(struct submission *submission, const struct cli_args *args, struct err *err)
+{
+	struct source *source = &submission->source;
+	struct err write_err;
+
+	submission->tally = tally_new();
+	if (!source_keep(source, err) ||
+	    !result_files_open(&submission->files, source, submission->batch_id, cli_option(args, "output"),
+			       cli_flag(args, "force"), err) ||
+	    !read_through(submission, err) || !open_results(submission, err))
+		return false;
+	bool ok = send_all(submission, err) && wait_for_results(submission, err);
+	bool written = result_files_write(&submission->files, source, submission->batch_id, submission->tally, &write_err);
+	report(submission, cli_flag(args, "json"));
+	if (written)
+		result_files_tell(&submission->files);
+	else if (ok)
+		*err = write_err;
+	else
+		err_print(&write_err);
+	return ok && written;
 }
 
 static void release(struct submission *submission)
@@ -399,39 +622,54 @@ static void release(struct submission *submission)
 	kafka_reader_close(submission->reader);
 	schemas_close(submission->schemas);
 	tally_free(submission->tally);
-	catalogue_drop(submission->catalogue);
+	result_files_release(&submission->files);
+	source_release(&submission->source);
+}
+
+/* With a registry commands are framed with the id of our schema under the commands topic. */
+static bool prepare_schemas(struct submission *submission, struct err *err)
+{
+	return schemas_open(&submission->schemas, NULL, false, err) &&
+	       schemas_use_registry(submission->schemas, submission->config, err) &&
+	       schemas_take_command_id(submission->schemas, submission->config->commands_topic, err);
+}
+
+static int submit(struct submission *submission, const struct cli_args *args, struct err *err)
+{
+	if (!read_options(args, submission, err) ||
+	    !source_read_catalogue(&submission->source, args->config, "byunique submit", err))
+		return cli_fail(err);
+	if (cli_flag(args, "dry-run"))
+		return dry_run(submission, args, err);
+	if (!prepare_schemas(submission, err))
+		return cli_fail(err);
+	bool ok = submission->wait ? submit_and_wait(submission, args, err)
+				   : submit_and_leave(submission, cli_flag(args, "json"), err);
+	if (!ok)
+		return cli_fail(err);
+	return submission->wait && tally_has_errors(submission->tally) ? EXIT_WITH_ERRORS : EXIT_DONE;
 }
 
 static int run(const struct cli_args *args)
 {
 	struct submission submission = {0};
-	bool json = cli_flag(args, "json"), wait = cli_flag(args, "wait");
 	struct err err;
-	int code = EXIT_DONE;
 
-	bool ok = read_options(args, &submission, &err) && read_catalogue(&submission, &err) &&
-		  prepare_schemas(&submission, &err) && (!wait || open_results(&submission, &err)) &&
-		  send_all(&submission, &err);
-	if (ok) {
-		ok = !wait || wait_for_results(&submission, &err);
-		report(&submission, json);
-	}
-	if (!ok)
-		code = cli_fail(&err);
-	else if (wait && tally_has_errors(submission.tally))
-		code = EXIT_WITH_ERRORS;
+	int code = submit(&submission, args, &err);
 	release(&submission);
 	return code;
 }
 
 const struct cli_command cmd_submit = {
 	.name = "submit",
-	.summary = "produce commands from a CSV or JSON Lines file",
-	.synopsis = "FILE [--extension NAME] [--batch ID] [--null TEXT] [--format csv|jsonl] [--wait] [--json]",
+	.summary = "produce commands from a CSV, JSON Lines or Avro file",
+	.synopsis = "FILE [--extension NAME] [--batch ID] [--null TEXT] [--map COLUMN=NAME]... [--dry-run | --wait | --resume] "
+		    "[--json]",
 	.help = help,
 	.options = options,
 	.operands_min = 1,
 	.operands_max = 1,
 	.needs_config = true,
+	.until_stopped = true,
 	.run = run,
 };

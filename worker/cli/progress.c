@@ -55,6 +55,20 @@ static int columns(void)
 	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : DEFAULT_COLUMNS;
 }
 
+/* "  1:05 left", when that can be told. */
+static int describe_rest(const struct progress *progress, int64_t done, int64_t elapsed_ms, char *text, size_t size)
+{
+	enum { SOON_MS = 1000 };
+
+	text[0] = '\0';
+	if (done <= 0 || done >= progress->total || elapsed_ms < SOON_MS)
+		return 0;
+	int64_t left = (int64_t)((double)elapsed_ms / (double)done * (double)(progress->total - done) / 1000) + 1;
+	if (left >= 3600)
+		return snprintf(text, size, "  %" PRId64 ":%02d:%02d left", left / 3600, (int)(left / 60 % 60), (int)(left % 60));
+	return snprintf(text, size, "  %d:%02d left", (int)(left / 60), (int)(left % 60));
+}
+
 /* What stands right of the bar. */
 static int describe(const struct progress *progress, int64_t done, int64_t now_ms, char *text, size_t size)
 {
@@ -66,12 +80,13 @@ static int describe(const struct progress *progress, int64_t done, int64_t now_m
 	if (progress->total == 0)
 		return snprintf(text, size, "%s  %s/s", count, rate);
 	group_digits(progress->total, total);
-	return snprintf(text, size, "%3d %%  %s of %s  %s/s", (int)(done * 100 / progress->total), count, total, rate);
+	int len = snprintf(text, size, "%3d %%  %s of %s  %s/s", (int)(done * 100 / progress->total), count, total, rate);
+	return len + describe_rest(progress, done, elapsed_ms, text + len, size - (size_t)len);
 }
 
 static void draw(const struct progress *progress, int64_t done, int64_t now_ms)
 {
-	char text[128];
+	char text[160];
 	int room = columns() - (int)strlen(progress->label) - describe(progress, done, now_ms, text, sizeof(text)) - 8;
 	int bar = room > BAR_MOST ? BAR_MOST : room;
 

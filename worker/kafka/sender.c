@@ -2,6 +2,7 @@
  * librdkafka itself retries whatever can be retried without doubling or reordering. */
 #include "byunique/kafka.h"
 
+#include "byunique/signals.h"
 #include "internal.h"
 
 #include <inttypes.h>
@@ -106,6 +107,15 @@ static rd_kafka_error_t *produce(struct kafka_sender *sender, const char *topic,
 	return rd_kafka_produceva(sender->client, fields, sizeof(fields) / sizeof(*fields));
 }
 
+/* By the user, who does not want to wait for a broker that is away. */
+static bool interrupted(struct err *err)
+{
+	if (!signals_stop_requested())
+		return false;
+	err_set(err, VERDICT_STOP, "", "interrupted");
+	return true;
+}
+
 /* What produce() said: *again when the queue was full, and there is room by now. Takes the error. */
 static bool take_error(struct kafka_sender *sender, rd_kafka_error_t *error, bool *again, struct err *err)
 {
@@ -118,7 +128,7 @@ static bool take_error(struct kafka_sender *sender, rd_kafka_error_t *error, boo
 		return kafka_error_take(err, error, "can't produce to Kafka");
 	rd_kafka_error_destroy(error);
 	rd_kafka_poll(sender->client, 50);
-	return check_failures(sender, err);
+	return check_failures(sender, err) && !interrupted(err);
 }
 
 bool kafka_sender_send(struct kafka_sender *sender, const char *topic, struct slice key, struct slice value,
@@ -168,9 +178,15 @@ bool kafka_sender_send_to(struct kafka_sender *sender, const char *topic, int32_
 
 bool kafka_sender_flush(struct kafka_sender *sender, int64_t *acknowledged, struct err *err)
 {
+	enum { INTERRUPTED_SECONDS = 5 };
+	int seconds = 0;
+
 	/* Ends: each message is acknowledged or fails within message.timeout.ms. */
 	while (rd_kafka_flush(sender->client, 1000) == RD_KAFKA_RESP_ERR__TIMED_OUT)
-		continue;
+		if (signals_stop_requested() && ++seconds >= INTERRUPTED_SECONDS && interrupted(err)) {
+			*acknowledged = sender->acknowledged;
+			return false;
+		}
 	*acknowledged = sender->acknowledged;
 	return check_failures(sender, err);
 }
