@@ -5,6 +5,7 @@
 #include "byunique/avro.h"
 #include "byunique/kafka.h"
 #include "byunique/signals.h"
+#include "cli/batch_files.h"
 #include "result_text.h"
 
 #include <ctype.h>
@@ -19,6 +20,7 @@ static const char help[] =
 	"Examples:\n"
 	"  byunique results --batch 2024-05-17 --status error\n"
 	"  byunique results --follow --from end --json | jq 'select(.status == 404)'\n"
+	"  byunique results --batch 2024-05-17 --files updates.csv --extension Phone\n"
 	"\n"
 	"Prints one line for each answer: status, code, command, customer, extension, attribute at fault,\n"
 	"and what was wrong. Control characters are escaped. With --json each line is an object with the\n"
@@ -30,7 +32,11 @@ static const char help[] =
 	"published twice: the group's offsets were reset.\n"
 	"\n"
 	"A record that is no answer is told on stderr and passed over; the exit code then is 1. With --batch,\n"
-	"it is 3 when there was an error among the answers to the batch, printed or not.";
+	"it is 3 when there was an error among the answers to the batch, printed or not.\n"
+	"\n"
+	"With --files, the rows of the file that was submitted under the batch are parted by their answers\n"
+	"into NAME.success.csv, NAME.failed.csv and NAME.unprocessed.csv, as by `submit --wait`. The options\n"
+	"that say how to read it have to be the same as then: ids are made from what was read.";
 
 static const struct option_spec options[] = {
 	{"batch", "ID", "only answers to commands of this batch"},
@@ -39,6 +45,10 @@ static const struct option_spec options[] = {
 	{"from", "beginning|end", "where to begin (default beginning); end goes with --follow"},
 	{"limit", "N", "end after N lines"},
 	{"json", NULL, "print JSON Lines"},
+	{"files", "FILE", "part the rows of this file, submitted under --batch, by their answers"},
+	{"output", "DIR", "with --files: folder for the files (default: beside FILE)"},
+	{"force", NULL, "with --files: write over such files that are there, rather than renaming them"},
+	SOURCE_OPTIONS,
 	{NULL, NULL, NULL},
 };
 
@@ -212,6 +222,8 @@ static int run(const struct cli_args *args)
 	struct err err;
 
 	signals_install();
+	if (cli_option(args, "files") != NULL)
+		return batch_files(args);
 	bool ok = read_options(args, &listing, &err) &&
 		  schemas_open(&listing.schemas, args->config->schemas_dir, args->config->schemas_dir_is_set, &err) &&
 		  schemas_use_registry(listing.schemas, args->config, &err) &&
@@ -229,7 +241,8 @@ static int run(const struct cli_args *args)
 const struct cli_command cmd_results = {
 	.name = "results",
 	.summary = "print the answers, one line each",
-	.synopsis = "[--batch ID] [--status N|Nxx|error] [--follow] [--from beginning|end] [--limit N] [--json]",
+	.synopsis = "[--batch ID] [--status N|Nxx|error] [--follow] [--from beginning|end] [--limit N] "
+		    "[--files FILE] [--json]",
 	.help = help,
 	.options = options,
 	.needs_config = true,

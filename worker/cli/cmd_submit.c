@@ -15,8 +15,8 @@
 #include "byunique/kafka.h"
 #include "byunique/signals.h"
 #include "byunique/stages.h"
+#include "cli/batch_files.h"
 #include "cli/progress.h"
-#include "cli/result_files.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -316,20 +316,9 @@ static bool send_command(struct submission *submission, const struct command *co
 	return true;
 }
 
-static void refuse(struct submission *submission, const struct row_fault *fault)
-{
-	const struct answer answer = {
-		.status = fault->status,
-		.code = fault->code,
-		.attribute = fault->attribute,
-		.detail = fault->reason,
-	};
-	tally_refuse(submission->tally, &answer);
-}
-
 static bool take_results(struct submission *submission, int timeout_ms, int most, bool *answered, struct err *err);
 
-/* A row on the second reading: sent, unless it is known to be bad or was answered already. */
+/* Sent, unless it was answered already. */
 static bool send_row(struct submission *submission, const struct rows *rows, struct arena *arena,
 		     struct command *command, struct buf *message, struct err *err)
 {
@@ -337,8 +326,6 @@ static bool send_row(struct submission *submission, const struct rows *rows, str
 	uint64_t row = rows_number(rows);
 	bool ignored;
 
-	if (signals_stop_requested())
-		return err_set(err, VERDICT_STOP, "", "interrupted");
 	if (submission->wait && tally_answer(submission->tally, row - 1) != NULL)
 		return true;
 	complete(submission, row, arena, command);
@@ -346,23 +333,6 @@ static bool send_row(struct submission *submission, const struct rows *rows, str
 		return false;
 	/* What has come is taken now: it would have to be kept somewhere. */
 	return !submission->wait || row % PAUSE_ROWS != 0 || take_results(submission, 0, 4 * PAUSE_ROWS, &ignored, err);
-}
-
-/* A row on the first reading. */
-static bool check_row(struct submission *submission, const struct rows *rows, enum rows_step step, struct arena *arena,
-		      struct command *command, struct err *err)
-{
-	if (signals_stop_requested())
-		return err_set(err, VERDICT_STOP, "", "interrupted; nothing was sent");
-	if (!submission->wait)
-		return step == ROWS_GOT;
-	if (step == ROWS_BAD) {
-		refuse(submission, rows_fault(rows));
-		return true;
-	}
-	complete(submission, rows_number(rows), arena, command);
-	tally_expect(submission->tally, command->command_id);
-	return true;
 }
 
 /* All rows: sends them when there is a sender, else only looks at them. */
@@ -378,12 +348,12 @@ static bool go_through(struct submission *submission, struct rows *rows, struct 
 	arena_init(&arena);
 	progress_begin(&submission->progress, submission->sender ? "sending" : "checking", submission->rows);
 	while (ok && ((step = rows_next(rows, &arena, &command, err)) == ROWS_GOT || step == ROWS_BAD)) {
-		if (submission->sender == NULL)
-			ok = check_row(submission, rows, step, &arena, &command, err);
-		else if (step == ROWS_GOT)
+		if (step == ROWS_BAD)
+			ok = submission->wait; /* known since the first reading */
+		else if (signals_stop_requested())
+			ok = err_set(err, VERDICT_STOP, "", "interrupted");
+		else if (submission->sender != NULL)
 			ok = send_row(submission, rows, &arena, &command, &message, err);
-		else
-			ok = submission->wait;
 		progress_show(&submission->progress, ++count);
 		arena_clear(&arena);
 	}
@@ -602,8 +572,10 @@ static bool submit_and_wait(struct submission *submission, const struct cli_args
 	if (!source_keep(source, err) ||
 	    !result_files_open(&submission->files, source, submission->batch_id, cli_option(args, "output"),
 			       cli_flag(args, "force"), err) ||
-	    !read_through(submission, err) || !open_results(submission, err))
+	    !batch_survey(source, submission->batch_id, submission->tally, &submission->batch_used, err) ||
+	    !open_results(submission, err))
 		return false;
+	submission->rows = (int64_t)tally_rows(submission->tally);
 	bool ok = send_all(submission, err) && wait_for_results(submission, err);
 	bool written = result_files_write(&submission->files, source, submission->batch_id, submission->tally, &write_err);
 	report(submission, cli_flag(args, "json"));

@@ -40,6 +40,8 @@ static rd_kafka_conf_t *sender_conf(const struct config *config, struct err *err
 		kafka_conf_set(conf, "partitioner", "murmur2_random");
 	if (config_kafka(config, "message.max.bytes") == NULL)
 		kafka_conf_set(conf, "message.max.bytes", "16777216"); /* the topic's own limit decides */
+	if (config_kafka(config, "queue.buffering.max.kbytes") == NULL)
+		kafka_conf_set(conf, "queue.buffering.max.kbytes", "65536"); /* a file of any size, in constant memory */
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	return conf;
 }
