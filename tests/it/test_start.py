@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from lib import check, gen, schemas, servers
+from lib import check, client, gen, schemas, servers
 from lib.model import DONE
 from lib.processes import environment, wait_for
 from lib.site import new_id
@@ -248,3 +248,20 @@ def test_log_deleted_up_to_the_position(one):
     result = one.wait_results(11)[-1]
     check.result(one, sent, [DONE], result)
     one.stop()
+
+
+def test_long_way_behind(sites):
+    """The last message processed of each partition is found beside all that came after it in the others."""
+    site = sites(partitions=4).init(schemas.PHONE)
+    site.insert("Phone", "alice", PhoneNumber="1")
+    worker = site.worker()
+    for partition in range(4):
+        site.answers(*numbered(5), partition=partition)
+    assert worker.stop() == 0
+    # A message to a batch: each answer of the broker then holds one.
+    sender = client.Sender(site.kafka.servers, site.commands, **{"batch.num.messages": 1})
+    sender.send([site.message(phone("late"), partition=partition) for _ in range(6000) for partition in range(4)])
+    worker = site.worker()
+    site.wait_results(20 + 24000)
+    assert "can't read back" not in worker.log
+    site.stop()

@@ -401,8 +401,20 @@ static bool peek_assign(rd_kafka_t *client, const char *topic, const struct peek
 	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't read back what was processed", NULL);
 }
 
+/* A broker hands out more than the bytes asked for only of the first partition of an answer: one that is not left out once
+ * it was looked at would hide the others behind all that it holds. */
+static void peek_leave(rd_kafka_t *client, const rd_kafka_message_t *raw)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+
+	rd_kafka_topic_partition_list_add(list, rd_kafka_topic_name(raw->rkt), raw->partition);
+	rd_kafka_pause_partitions(client, list);
+	rd_kafka_topic_partition_list_destroy(list);
+}
+
 /* The first message of a partition, or its end, answers the question; more of it is passed over. */
-static void peek_take(const rd_kafka_message_t *raw, struct peek *peeks, uint32_t count, uint32_t *open)
+static void peek_take(rd_kafka_t *client, const rd_kafka_message_t *raw, struct peek *peeks, uint32_t count,
+		      uint32_t *open)
 {
 	uint32_t i = 0;
 
@@ -412,6 +424,7 @@ static void peek_take(const rd_kafka_message_t *raw, struct peek *peeks, uint32_
 		return;
 	peeks[i].answered = true;
 	--*open;
+	peek_leave(client, raw);
 	if (raw->err == RD_KAFKA_RESP_ERR_NO_ERROR && raw->offset == peeks[i].offset) {
 		peeks[i].found = true;
 		peeks[i].hash = message_hash(slice_of(raw->key, raw->key_len), slice_of(raw->payload, raw->len));
@@ -426,7 +439,7 @@ static bool peek_all(rd_kafka_t *client, struct peek *peeks, uint32_t count, str
 	while (open > 0) {
 		rd_kafka_message_t *raw = rd_kafka_consumer_poll(client, 200);
 		if (raw != NULL) {
-			peek_take(raw, peeks, count, &open);
+			peek_take(client, raw, peeks, count, &open);
 			rd_kafka_message_destroy(raw);
 		}
 		if (open > 0 && clock_mono_ms() >= deadline_ms)
