@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 
@@ -123,7 +125,6 @@ def test_files_in_the_way(phones):
     assert failed.read_text() == first and not os.path.exists("%s.2" % failed)
     done = submit(phones, path, *options, "--output", "/nowhere")
     assert done.returncode == 2 and "--output" in done.stderr
-    assert sorted(os.listdir(phones.folder)) == sorted(set(os.listdir(phones.folder)))
     assert not [name for name in os.listdir(phones.folder) if name.startswith(".")]
 
 
@@ -440,6 +441,28 @@ def test_interrupted_and_resumed(phones, tmp_path, sig):
     assert done.returncode == 0 and done.stdout == "1000 commands sent, batch b\n      6000  204\n", done
     assert [len(part) for part in parts(phones, "a")] == [6000, 0, 0] and ends() == 6000
     assert worker.alive
+
+
+def test_progress_on_a_terminal_only(phones):
+    """A bar with what is done, the rate and the time that is left; nothing of it in a file."""
+    path = files.write(phones, "a.csv", files.csv_text(HEADER, *rows_of(3), ["c1", "1", "+1", "x"]))
+    command = [byunique.PROGRAM] + byunique.options(phones.settings) + [
+        "submit", path, "--extension", "Phone", "--batch", "b", "--wait", "--timeout", "3"]
+    seen, terminal = b"", pty.openpty()
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=terminal[1],
+                               env=dict(processes.environment(), TERM="xterm"))
+    os.close(terminal[1])
+    while True:
+        try:
+            seen += os.read(terminal[0], 4096)
+        except OSError:  # the other end is closed
+            break
+    os.close(terminal[0])
+    assert process.wait(60) == 1
+    assert re.search(rb"\r  answers  .*25 %  1 of 4  \d+/s  \d+:\d\d left", seen), seen
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
+                          env=dict(processes.environment(), TERM="xterm"))
+    assert done.returncode == 1 and b"\r" not in done.stderr and done.stderr.startswith(b"1 row with an error: ")
 
 
 def test_changed_while_it_waits(phones, tmp_path):

@@ -2,6 +2,7 @@
 #include "byunique/csv.h"
 
 #include "byunique/buf.h"
+#include "model/input.h"
 #include "text_file.h"
 
 #include <setjmp.h>
@@ -150,6 +151,65 @@ static void test_malformed(void **state)
 	CHECK(samples);
 }
 
+/* As show(), but with a delimiter, and beyond bad records as far as there is a way. */
+static void show_on(const char *path, char delimiter, struct buf *out)
+{
+	struct csv_record record;
+	struct input input;
+	struct csv *csv;
+	struct err err;
+	bool got = true, ok = true;
+
+	assert_true(input_open(&input, path, &err));
+	assert_true(csv_open_input(&csv, &input, delimiter, &err));
+	while (got && ((ok = csv_next(csv, &record, &got, &err)) || csv_can_go_on(csv))) {
+		for (size_t i = 0; got && i < record.count; i++)
+			buf_printf(out, "[" SLICE_FMT "]", SLICE_ARG(record.cells[i]));
+		buf_adds(out, !ok ? "! " : got ? " " : "");
+	}
+	if (!ok)
+		buf_adds(out, "end");
+	buf_addc(out, csv_delimiter(csv));
+	csv_close(csv);
+}
+
+struct going_on {
+	const char *text;
+	char delimiter;
+	const char *records; /* then the delimiter */
+};
+
+static void test_delimiters_and_going_on(void **state)
+{
+	static const struct going_on samples[] = {
+		{"a;b\nc,d;\"e;\n\"\n", ';', "[a][b] [c,d][e;\n] ;"},
+		{"a;b\nc,d;e\n", '\0', "[a][b] [c,d][e] ;"},
+		{"\xEF\xBB\xBF\"a,\n\";b\r\nc;d\r\n", '\0', "[a,\n][b] [c][d] ;"},
+		{"a\tb\nc,\td;\n", '\0', "[a][b] [c,][d;] \t"},
+		{"a;b,c\nd,e\n", '\0', "[a;b][c] [d][e] ,"}, /* two of them: the comma */
+		{"a;b\tc\nd\n", '\0', "[a;b\tc] [d] ,"},
+		{"a\nb;c\n", '\0', "[a] [b;c] ,"},
+		{"", '\0', ","},
+		{"a;\"b\";c", '\0', "[a][b][c] ;"},
+		{"a;\"b\",c\n", ';', "end;"},
+		{"a,b\nc\nd,e,\"f\"\ng,\xFF\nh,i\n", ',', "[a][b] [c]! [d][e][f]! [g][\xFF]! [h][i] ,"},
+		{"a,b\nc\nd,\"e\nf,g\n", ',', "[a][b] [c]! end,"}, /* where this record ends nobody knows */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(samples) / sizeof(*samples); i++) {
+		for (int pipe = 0; pipe < 2; pipe++) {
+			struct slice text = slice_cstr(samples[i].text);
+			struct text_file file = pipe ? text_pipe(text) : text_file(text);
+			struct buf shown = BUF_EMPTY;
+			show_on(file.path, samples[i].delimiter, &shown);
+			assert_string_equal(buf_slice(&shown).base, samples[i].records);
+			buf_release(&shown);
+			text_file_remove(&file);
+		}
+	}
+}
+
 static void test_long_cells(void **state)
 {
 	enum { LONG = 1 << 20 };
@@ -243,7 +303,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_records), cmocka_unit_test(test_quotes),	     cmocka_unit_test(test_passed_over),
-		cmocka_unit_test(test_unicode), cmocka_unit_test(test_malformed),    cmocka_unit_test(test_long_cells),
+		cmocka_unit_test(test_unicode), cmocka_unit_test(test_malformed),    cmocka_unit_test(test_delimiters_and_going_on),
+		cmocka_unit_test(test_long_cells),
 		cmocka_unit_test(test_limits),	cmocka_unit_test(test_many_records), cmocka_unit_test(test_unreadable),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
