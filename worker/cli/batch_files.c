@@ -76,9 +76,16 @@ static bool look_up(struct kafka_reader *reader, struct schemas *schemas, struct
 	arena_init(&arena);
 	progress_begin(&progress, "answers", (int64_t)tally_rows(tally));
 	while (ok && !kafka_reader_at_end(reader)) {
+		enum decode_status status = DECODE_MALFORMED;
 		ok = kafka_reader_next(reader, 100, &record, &got, err);
-		if (ok && got && result_decode(schemas, record.value, &arena, &result, &detail) == DECODE_OK)
+		if (ok && got)
+			status = result_decode(schemas, record.value, &arena, &result, &detail);
+		if (status == DECODE_OK)
 			tally_take(tally, &result);
+		if (status == DECODE_LATER) {
+			*err = *schemas_trouble(schemas);
+			ok = false;
+		}
 		if (ok && signals_stop_requested())
 			ok = err_set(err, VERDICT_STOP, "", "interrupted; no file was written");
 		progress_show(&progress, (int64_t)tally_rows(tally) - tally_missing(tally));
@@ -95,6 +102,7 @@ static bool read_answers(const struct config *config, struct tally *tally, struc
 	struct kafka_reader *reader = NULL;
 
 	bool ok = schemas_open(&schemas, config->schemas_dir, config->schemas_dir_is_set, err) &&
+		  schemas_use_registry(schemas, config, err) &&
 		  kafka_reader_open(&reader, config, config->results_topic, KAFKA_FROM_BEGINNING, err) &&
 		  look_up(reader, schemas, tally, err);
 	kafka_reader_close(reader);
