@@ -210,7 +210,7 @@ def test_mapping_errors(phones):
     path = files.write(phones, "crm.csv", "Kunde,prefx,Fax,PhoneNumber\nc1,+1,2,1\n")
     for options, *messages in [
             ([], "there is no column customer_id", "--map"),
-            (["--map", "Kunde=customer_id"], "extension Phone has no attribute prefx", "nor has it: Fax",
+            (["--map", "Kunde=customer_id"], "extension Phone has no attribute prefx", "also unknown: Fax",
              "Did you mean prefix?", '--map "prefx=…"', "--ignore"),
             (["--map", "Kunde=customer_id", "--map", "prefx=prefix", "--ignore", "Faks"], "there is no column Faks",
              "Did you mean Fax?"),

@@ -209,7 +209,7 @@ static bool unknown_columns(struct rows *rows, size_t first, struct err *err)
 	line_error(err, csv_name(rows->csv), rows->header.line, "extension %s has no attribute %.64s",
 		   rows->mapped->name, rows->targets[first]);
 	if (others.len > 0)
-		err_detail(err, "nor has it: %.400s", others.base);
+		err_detail(err, "also unknown: %.400s", others.base);
 	suggest_attribute(rows->mapped, slice_cstr(rows->targets[first]), err);
 	struct err near = *err;
 	err_hint(err, "%s%sSay what it holds with --map \"%.64s=…\", or leave it out with --ignore.", near.hint,
