@@ -83,7 +83,16 @@ bool kafka_look_extents(struct kafka_look *look, struct kafka_place from, struct
 			struct kafka_extent *extents, struct err *err) BYU_MUST_CHECK;
 /* The offsets of the configured group, by partition; -1: none. */
 bool kafka_look_committed(struct kafka_look *look, int64_t *offsets, struct err *err) BYU_MUST_CHECK;
+/* The cluster's id, to tell another cluster; in *id, the caller's to free. */
+bool kafka_look_cluster(struct kafka_look *look, char **id, struct err *err) BYU_MUST_CHECK;
 void kafka_look_close(struct kafka_look *look); /* NULL is fine */
+
+/* How many members a consumer group has; 0 when there is no such group. */
+bool kafka_group_members(const struct config *config, const char *group, int *members, struct err *err) BYU_MUST_CHECK;
+/* Where the configured group goes on, by partition of the topic; -1: stays. All or nothing. Error while the group has
+ * members: the broker refuses it. */
+bool kafka_group_commit(const struct config *config, const char *topic, const int64_t *offsets, int partitions,
+			struct err *err) BYU_MUST_CHECK;
 
 /* The embedded broker of the demo: librdkafka's mock cluster, reachable by other processes over TCP on loopback. */
 struct kafka_embedded;

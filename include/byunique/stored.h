@@ -9,10 +9,14 @@ struct stored_position {
 	int32_t partition;
 	int32_t id; /* of the row */
 	int64_t next_offset, published_offset;
+	int64_t last_offset; /* -1: none */
+	uint64_t last_hash;
+	char *cluster_id, *group_id; /* owned */
 };
-/* All of a topic, by partition. *positions is the caller's to free. */
+/* All of a topic, by partition. */
 bool stored_positions(struct pg *pg, const char *topic, struct stored_position **positions, int *count,
 		      struct err *err) BYU_MUST_CHECK;
+void stored_positions_free(struct stored_position *positions, int count); /* NULL is fine */
 
 /* What is stored of one position's messages, asked for in the order of their offsets. A part of it at a time is held in
  * memory: that of 16,384 offsets. */

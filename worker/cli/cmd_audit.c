@@ -154,9 +154,11 @@ static bool read_positions(struct audit *audit, bool after, struct err *err)
 		if (positions[i].partition >= audit->partitions)
 			continue;
 		struct ledger *ledger = &audit->ledgers[positions[i].partition];
-		*(after ? &ledger->after : &ledger->before) = positions[i];
+		struct stored_position *place = after ? &ledger->after : &ledger->before;
+		*place = positions[i];
+		place->cluster_id = place->group_id = NULL; /* not copied */
 	}
-	free(positions);
+	stored_positions_free(positions, count);
 	return true;
 }
 

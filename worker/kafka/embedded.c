@@ -57,35 +57,14 @@ void kafka_embedded_stop(struct kafka_embedded *embedded)
 
 /* --- rewind ------------------------------------------------------------------------------------------------------- */
 
-static rd_kafka_resp_err_t commit_zero(rd_kafka_t *client, const char *topic, int partitions)
-{
-	rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(partitions);
-
-	for (int i = 0; i < partitions; i++)
-		rd_kafka_topic_partition_list_add(offsets, topic, i)->offset = 0;
-	rd_kafka_resp_err_t code = rd_kafka_commit(client, offsets, 0);
-	rd_kafka_topic_partition_list_destroy(offsets);
-	return code;
-}
-
 bool kafka_rewind_group(const struct config *config, const char *topic, struct err *err)
 {
 	int partitions;
-	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-	rd_kafka_conf_t *conf = kafka_conf_new(config, KAFKA_CONSUMER, err);
-	rd_kafka_t *client = conf ? kafka_client_new(RD_KAFKA_CONSUMER, conf, err) : NULL;
 
-	if (client == NULL)
+	if (!kafka_count_partitions(config, topic, &partitions, err))
 		return false;
-	bool ok = kafka_topic_partitions(client, topic, &partitions, err);
-	if (ok) {
-		code = commit_zero(client, topic, partitions);
-		ok = code == RD_KAFKA_RESP_ERR_NO_ERROR ||
-		     kafka_error(err, code, "can't reset the group's offsets", NULL);
-	}
-	if (code == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID)
-		err_hint(err, "Stop the group's workers first.");
-	rd_kafka_consumer_close(client);
-	rd_kafka_destroy(client);
+	int64_t *zeros = xcalloc((unsigned long)partitions, sizeof(*zeros));
+	bool ok = kafka_group_commit(config, topic, zeros, partitions, err);
+	free(zeros);
 	return ok;
 }

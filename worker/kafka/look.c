@@ -135,3 +135,13 @@ bool kafka_look_committed(struct kafka_look *look, int64_t *offsets, struct err 
 	rd_kafka_topic_partition_list_destroy(list);
 	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't read the group's offsets", NULL);
 }
+
+bool kafka_look_cluster(struct kafka_look *look, char **id, struct err *err)
+{
+	char *given = rd_kafka_clusterid(look->client, KAFKA_TIMEOUT_MS);
+	if (given == NULL)
+		return kafka_error(err, RD_KAFKA_RESP_ERR__TIMED_OUT, "can't read the Kafka cluster's id", NULL);
+	*id = xstrdup(given);
+	rd_kafka_mem_free(look->client, given);
+	return true;
+}

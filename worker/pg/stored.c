@@ -33,9 +33,22 @@ bool stored_positions(struct pg *pg, const char *topic, struct stored_position *
 		(*out)[row] = (struct stored_position){.partition = (int32_t)pg_rows_int(rows, row, 0),
 						       .id = (int32_t)pg_rows_int(rows, row, 1),
 						       .next_offset = pg_rows_int(rows, row, 2),
-						       .published_offset = pg_rows_int(rows, row, 3)};
+						       .published_offset = pg_rows_int(rows, row, 3),
+						       .last_offset = pg_rows_int(rows, row, 4),
+						       .last_hash = (uint64_t)pg_rows_int(rows, row, 5),
+						       .cluster_id = xstrdup(pg_rows_get(rows, row, 6).base),
+						       .group_id = xstrdup(pg_rows_get(rows, row, 7).base)};
 	pg_rows_free(rows);
 	return true;
+}
+
+void stored_positions_free(struct stored_position *positions, int count)
+{
+	for (int i = 0; positions != NULL && i < count; i++) {
+		free(positions[i].cluster_id);
+		free(positions[i].group_id);
+	}
+	free(positions);
 }
 
 struct stored *stored_new(int32_t position_id)
