@@ -176,9 +176,14 @@ static bool take_word(struct invocation *in, const char *word, struct err *err)
 {
 	const char *words[] = {in->group ? in->group : word, in->group ? word : NULL};
 	int count = in->group ? 2 : 1;
-	const struct cli_command *command = command_find(words, count);
+	/* `replay` is a command, and `replay failed` another: the longer name counts. */
+	if (count == 1 && command_is_group(word) && in->argc > 0)
+		words[count] = in->argv[0];
+	const struct cli_command *command = command_find(words, words[1] != NULL ? 2 : 1);
 
 	if (command != NULL) {
+		if (in->group == NULL && strchr(command->name, ' ') != NULL)
+			next_argument(in);
 		take_command(in, command);
 		return true;
 	}

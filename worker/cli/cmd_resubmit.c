@@ -6,6 +6,7 @@
  * there twice, as its result was published twice, is sent once. */
 #include "byunique/cli.h"
 
+#include "cli/consent.h"
 #include "cli/letters.h"
 #include "cli/place.h"
 #include "cli/progress.h"
@@ -13,7 +14,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 static const char help[] =
 	"Examples:\n"
@@ -133,23 +133,10 @@ static bool check_selection(const struct cli_args *args, struct err *err)
 	return true;
 }
 
-static bool can_ask(void)
-{
-	return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
-}
-
-static bool check_consent(const struct cli_args *args, struct err *err)
-{
-	if (cli_flag(args, "yes") || cli_flag(args, "dry-run") || can_ask())
-		return true;
-	err_set(err, VERDICT_USAGE, "", "there is no terminal to ask on");
-	return err_hint(err, "Look with --dry-run, then give --yes.");
-}
-
 static bool read_options(const struct cli_args *args, struct resubmission *resubmission, struct err *err)
 {
 	resubmission->config = resubmission->letters.config = args->config;
-	return check_selection(args, err) && check_consent(args, err) && read_spots(args, resubmission, err) &&
+	return check_selection(args, err) && consent_check(args, err) && read_spots(args, resubmission, err) &&
 	       letters_code(cli_option(args, "code"), &resubmission->letters.code, err) &&
 	       place_parse("from", cli_option(args, "from"), &resubmission->letters.from, err);
 }
@@ -260,13 +247,9 @@ static bool count_all(struct resubmission *resubmission, struct err *err)
 
 static bool consents(const struct cli_args *args, const struct resubmission *resubmission)
 {
-	char line[16] = "";
-
-	if (cli_flag(args, "yes") || resubmission->sendable == 0)
-		return true;
-	fprintf(stderr, "Send %" PRId64 " message%s to %s again? [y/N] ", resubmission->sendable,
-		resubmission->sendable == 1 ? "" : "s", resubmission->config->commands_topic);
-	return fgets(line, sizeof(line), stdin) != NULL && (line[0] == 'y' || line[0] == 'Y');
+	return resubmission->sendable == 0 ||
+	       consent_ask(args, "Send %" PRId64 " message%s to %s again?", resubmission->sendable,
+			   resubmission->sendable == 1 ? "" : "s", resubmission->config->commands_topic);
 }
 
 static void report(const struct resubmission *resubmission, bool sent, bool json)
