@@ -16,4 +16,8 @@ void uuid_series_next(struct uuid_series *series, struct uuid *uuid);
  * alike: a golden test pins it. */
 void uuid_of_row(struct slice batch_id, uint64_t row, const struct content_hash *content, struct uuid *uuid);
 
+/* The same for the same command id and label (UUID version 8): a command that is applied again on purpose is a new one, but
+ * what repeated an id before still does. Pinned by a golden test. */
+void uuid_of_replay(struct slice label, const struct uuid *original, struct uuid *uuid);
+
 #endif

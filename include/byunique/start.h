@@ -21,8 +21,19 @@ struct start_facts {
 	const char *our_cluster_id, *our_group_id;
 };
 
+/* Why a partition is refused. */
+enum start_refusal {
+	START_FINE = 0,
+	START_OTHER_CLUSTER, /* the database knows it from another cluster */
+	START_OTHER_GROUP,   /* … from another consumer group */
+	START_OTHER_TOPIC,   /* deleted and recreated */
+	START_LOST,	     /* messages that are needed are no longer there */
+	START_UNKNOWN,	     /* the database knows nothing of it, the group does, and the beginning is gone */
+};
+
 struct start {
-	int64_t offset;	      /* of the first message to fetch */
+	enum start_refusal refusal;
+	int64_t offset;	      /* of the first message to fetch; below, when it is refused, nothing holds */
 	const char *warning;  /* an event word, or NULL */
 	const char *reason;   /* of the warning, for a person */
 };

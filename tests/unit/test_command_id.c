@@ -47,6 +47,20 @@ static void test_rows_differ(void **state)
 			assert_memory_not_equal(&uuids[i], &uuids[j], sizeof(uuids[i]));
 }
 
+static void test_golden_replay(void **state)
+{
+	struct uuid original, other, uuid;
+	char text[37];
+
+	(void)state;
+	assert_true(uuid_parse(SLICE_LIT("7F8E1C52-0b1d-4c7e-9a59-2f64c1d3a001"), &original));
+	uuid_of_replay(SLICE_LIT("2024-05-17"), &original, &uuid);
+	uuid_format(&uuid, text);
+	assert_string_equal(text, "db682f22-9530-87b8-8635-932e6d3976f7");
+	uuid_of_replay(SLICE_LIT("2024-05-18"), &original, &other);
+	assert_memory_not_equal(&uuid, &other, sizeof(uuid));
+}
+
 static uint64_t timestamp(const struct uuid *uuid)
 {
 	uint64_t time = 0;
@@ -91,6 +105,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_golden_rows),
+		cmocka_unit_test(test_golden_replay),
 		cmocka_unit_test(test_rows_differ),
 		cmocka_unit_test(test_series),
 		cmocka_unit_test(test_clock_set_back),

@@ -66,6 +66,42 @@ static void assert_refused(struct start_facts facts, const char *what, const cha
 	if (strstr(err.detail, detail) == NULL)
 		fail_msg("detail: %s", err.detail);
 	assert_true(err.hint[0] != '\0');
+	assert_true(start.refusal != START_FINE);
+}
+
+static void assert_reason(struct start_facts facts, enum start_refusal refusal)
+{
+	struct start start;
+	struct err err;
+
+	assert_true(start_decide(&facts, &start, &err) == (refusal == START_FINE));
+	assert_int_equal(start.refusal, refusal);
+}
+
+/* For `replay adopt`: each choice answers one of them. */
+static void test_reasons(void **state)
+{
+	struct start_facts facts = known(150);
+
+	(void)state;
+	assert_reason(facts, START_FINE);
+	facts.last_is_another = true;
+	assert_reason(facts, START_OTHER_TOPIC);
+	facts.group_id = "other";
+	assert_reason(facts, START_OTHER_GROUP);
+	facts.cluster_id = "other";
+	assert_reason(facts, START_OTHER_CLUSTER);
+	facts = known(150);
+	facts.log_start = 151;
+	assert_reason(facts, START_LOST);
+	facts = known(-1);
+	facts.published_offset = 99;
+	assert_reason(facts, START_LOST);
+	facts = known(150);
+	facts.log_end = 149;
+	assert_reason(facts, START_OTHER_TOPIC);
+	assert_reason(unknown(120), START_UNKNOWN);
+	assert_reason(unknown(100), START_FINE);
 }
 
 static void test_nothing_known(void **state)
@@ -215,6 +251,7 @@ static void test_another_topic(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_nothing_known),
 		cmocka_unit_test(test_group_at_log_start),
 		cmocka_unit_test(test_group_beyond_a_whole_log),

@@ -1,8 +1,10 @@
 /* Version 8 is what RFC 9562 leaves to the application: here the first 16 bytes of SHA-256 over
  *
  *     u32(bytes of the batch id) batch id u64(row) content hash
+ *     u32(bytes of the label) label original id
  *
- * with integers in little-endian order, and then version and variant in their places. */
+ * for rows and for replays (which are told apart by their lengths), with integers in little-endian order, and then
+ * version and variant in their places. */
 #include "byunique/command_id.h"
 
 #include "byunique/clock.h"
@@ -34,22 +36,37 @@ void uuid_series_next(struct uuid_series *series, struct uuid *uuid)
 	set_version(uuid, 7);
 }
 
-void uuid_of_row(struct slice batch_id, uint64_t row, const struct content_hash *content, struct uuid *uuid)
+/* SHA-256 over the parts; its first 16 bytes, as version 8. */
+static void digest(const struct slice *parts, size_t count, struct uuid *uuid)
 {
-	uint8_t digest[SHA256_BYTES];
-	uint32_t len = htole32((uint32_t)batch_id.len);
-	uint64_t number = htole64(row);
+	uint8_t bytes[SHA256_BYTES];
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 
-	bool ok = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) &&
-		  EVP_DigestUpdate(context, &len, sizeof(len)) &&
-		  EVP_DigestUpdate(context, batch_id.base, batch_id.len) &&
-		  EVP_DigestUpdate(context, &number, sizeof(number)) &&
-		  EVP_DigestUpdate(context, content->bytes, sizeof(content->bytes)) &&
-		  EVP_DigestFinal_ex(context, digest, NULL);
-	if (!ok)
+	bool ok = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL);
+	for (size_t i = 0; ok && i < count; i++)
+		ok = EVP_DigestUpdate(context, parts[i].base, parts[i].len);
+	if (!ok || !EVP_DigestFinal_ex(context, bytes, NULL))
 		die("OpenSSL can't compute SHA-256");
 	EVP_MD_CTX_free(context);
-	memcpy(uuid->bytes, digest, sizeof(uuid->bytes));
+	memcpy(uuid->bytes, bytes, sizeof(uuid->bytes));
 	set_version(uuid, 8);
+}
+
+void uuid_of_row(struct slice batch_id, uint64_t row, const struct content_hash *content, struct uuid *uuid)
+{
+	uint32_t len = htole32((uint32_t)batch_id.len);
+	uint64_t number = htole64(row);
+	const struct slice parts[] = {slice_of(&len, sizeof(len)), batch_id, slice_of(&number, sizeof(number)),
+				      slice_of(content->bytes, sizeof(content->bytes))};
+
+	digest(parts, sizeof(parts) / sizeof(*parts), uuid);
+}
+
+void uuid_of_replay(struct slice label, const struct uuid *original, struct uuid *uuid)
+{
+	uint32_t len = htole32((uint32_t)label.len);
+	const struct slice parts[] = {slice_of(&len, sizeof(len)), label,
+				      slice_of(original->bytes, sizeof(original->bytes))};
+
+	digest(parts, sizeof(parts) / sizeof(*parts), uuid);
 }

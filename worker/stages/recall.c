@@ -264,7 +264,7 @@ static bool not_this_topic(struct err *err, const struct message *message)
 	err_set(err, VERDICT_REFUSE, "", "partition %d does not hold the messages that were processed",
 		message->partition->number);
 	err_detail(err, "the message at offset %" PRId64 " is another one: the topic was deleted and recreated", message->offset);
-	return err_hint(err, "Restore the topic, or let this database forget it, as docs/recovery.md tells.");
+	return err_hint(err, "Restore the topic, or let this database forget it: `byunique replay adopt --forget --partition N`.");
 }
 
 /* What is not known to be published yet is kept for ever. */
