@@ -3,10 +3,28 @@
 #include "cli/internal.h"
 
 const struct cli_command *const cli_commands[] = {
-	&cmd_run,  &cmd_init,	&cmd_schema_apply, &cmd_schema_list, &cmd_schema_show,
-	&cmd_load, &cmd_submit, &cmd_results,	   &cmd_audit,	     &cmd_dead_letters_list,
-	&cmd_dead_letters_show, &cmd_dead_letters_resubmit,	     &cmd_status,
-	&cmd_demo, &cmd_help,
+	&cmd_run,
+	&cmd_init,
+	&cmd_schema_apply,
+	&cmd_schema_list,
+	&cmd_schema_show,
+	&cmd_load,
+	&cmd_submit,
+	&cmd_results,
+	&cmd_audit,
+	/* longer names first: command_find() takes the first that matches */
+	&cmd_replay_results,
+	&cmd_replay_apply,
+	&cmd_replay_failed,
+	&cmd_replay_again,
+	&cmd_replay_adopt,
+	&cmd_replay,
+	&cmd_dead_letters_list,
+	&cmd_dead_letters_show,
+	&cmd_dead_letters_resubmit,
+	&cmd_status,
+	&cmd_demo,
+	&cmd_help,
 	NULL,
 };
 
@@ -51,6 +69,8 @@ static void consider(struct nearest *best, const char *name, const char *const *
 	char wanted[NEAREST_MAX + 1];
 	bool two = strchr(name, ' ') != NULL && count > 1;
 
+	if (!two && count > 1 && command_is_group(words[0]))
+		return; /* `replay`: it is the second word that is wrong */
 	snprintf(wanted, sizeof(wanted), "%s%s%s", words[0], two ? " " : "", two ? words[1] : "");
 	nearest_init(&nearest, wanted);
 	nearest_consider(&nearest, name);

@@ -33,7 +33,13 @@
 	X(standing_positions)                                                                                          \
 	X(standing_batches)                                                                                            \
 	X(standing_codes)                                                                                              \
-	X(standing_errors)
+	X(standing_errors)                                                                                             \
+	X(workers_alive)                                                                                               \
+	X(adopt_lock)                                                                                                  \
+	X(adopt_forget)                                                                                                \
+	X(adopt_cluster)                                                                                               \
+	X(adopt_group)                                                                                                 \
+	X(adopt_loss)
 
 #define X(name) extern const char sql_##name[];
 SQL_FILES(X)
