@@ -1,12 +1,16 @@
-/* The handler only sets a flag: every loop that may last looks at it, at least ten times a second. */
+/* The handler only sets a flag: every loop that may last looks at it, at least ten times a second. All threads do, so it is
+ * atomic, not just volatile. */
 #include "byunique/signals.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 enum { EXIT_AT_ONCE = 1 };
 
-static volatile sig_atomic_t stop_requested;
+static _Atomic sig_atomic_t stop_requested;
+
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal handler may use it");
 
 static void on_stop(int number)
 {
