@@ -5,7 +5,6 @@ import random
 import time
 
 import pytest
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from lib import processes, schemas
 from lib.gen import Message
@@ -97,18 +96,11 @@ def test_paused_and_then_rebalanced(sites):
     assert len(site.result_reader.to_end()) == len(sent)
 
 
-def limit(site, topic, most_bytes):
-    entry = ConfigEntry("max.message.bytes", str(most_bytes), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    for done in site.admin.client.incremental_alter_configs([resource]).values():
-        done.result()
-
-
 NOISE = random.Random(1).randbytes(400000)  # does not compress
 
 
 def test_headers_too_large_for_the_results_topic(one):
-    limit(one, one.results, 200000)
+    one.admin.alter_topic(one.results, max_message_bytes=200000)
     one.worker()
     sent = one.send(one.message(phone("alice", "x"), 0, headers=[("big", NOISE)]), phone("alice", "y"), partition=0)
     first, second = one.results_of(sent)
@@ -118,7 +110,7 @@ def test_headers_too_large_for_the_results_topic(one):
 
 
 def test_key_too_large_for_the_results_topic(one):
-    limit(one, one.results, 200000)
+    one.admin.alter_topic(one.results, max_message_bytes=200000)
     one.worker()
     sent = one.send(one.message(phone("alice", "x"), 0, key=NOISE), phone("alice", "y"), partition=0)
     first, second = one.results_of(sent)
@@ -129,7 +121,7 @@ def test_key_too_large_for_the_results_topic(one):
 
 
 def test_dead_letter_too_large_for_its_topic(one):
-    limit(one, one.dead_letters, 200000)
+    one.admin.alter_topic(one.dead_letters, max_message_bytes=200000)
     one.worker()
     [bad] = one.send(Message(0, b"alice", NOISE, []))
     assert one.results_of([bad])[0].code == "MalformedMessage"

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, ResourceType
+from confluent_kafka.admin import NewPartitions
 
 from lib import byunique, check, client, processes, schemas
 from lib.gen import Message
@@ -293,12 +293,8 @@ def test_dead_letter_topic_deleted_under_a_running_worker(one):
 
 def test_weak_settings(one):
     """Told at start, each by its name; a topic that is as it should be is not mentioned."""
-    for topic, name, value in [(one.commands, "cleanup.policy", "compact,delete"),
-                               (one.results, "unclean.leader.election.enable", "true")]:
-        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-        for done in one.admin.client.incremental_alter_configs([resource]).values():
-            done.result()
+    one.admin.alter_topic(one.commands, cleanup_policy="compact,delete")
+    one.admin.alter_topic(one.results, unclean_leader_election_enable="true")
     worker = one.running()
     warned = [line for line in worker.log.splitlines() if "event=weak_setting" in line and "of=kafka" in line and "level=warn" in line]
     assert collections.Counter(one.commands in line and "setting=cleanup.policy value=compact" in line for line in warned) \

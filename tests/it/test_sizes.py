@@ -4,7 +4,6 @@ README gives; what fits is never cut; no partition is held up."""
 import random
 
 import pytest
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from lib import processes, schemas, wire
 from lib.gen import Message
@@ -28,21 +27,13 @@ def phone(**changes):
     return Command(new_id(), "alice", "Phone", attributes).but(**changes)
 
 
-def alter(site, topic, **settings):
-    entries = [ConfigEntry(name.replace("_", "."), str(value), incremental_operation=AlterConfigOpType.SET)
-               for name, value in settings.items()]
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
-    for done in site.admin.client.incremental_alter_configs([resource]).values():
-        done.result()
-
-
 @pytest.fixture
 def small(sites):
     """Results and dead letters of 2,000 bytes at most."""
     site = sites(partitions=1).init(schemas.PHONE)
     site.insert("Phone", "alice", PhoneNumber="1")
-    alter(site, site.results, max_message_bytes=LIMIT)
-    alter(site, site.dead_letters, max_message_bytes=LIMIT)
+    site.admin.alter_topic(site.results, max_message_bytes=LIMIT)
+    site.admin.alter_topic(site.dead_letters, max_message_bytes=LIMIT)
     return site
 
 
@@ -208,18 +199,18 @@ def test_limit_changed_while_running(sites):
     headers = [("h", noise(9000))]
     [before] = site.answers(site.message(phone(), 0, headers=headers))
     assert losses(before) == []
-    alter(site, site.results, max_message_bytes=LIMIT)
+    site.admin.alter_topic(site.results, max_message_bytes=LIMIT)
     [lowered] = site.answers(site.message(phone(), 0, headers=headers))
     assert losses(lowered) == ["headers"]
     assert worker.log.count("session_started") == 2
-    alter(site, site.results, max_message_bytes=1000000)
+    site.admin.alter_topic(site.results, max_message_bytes=1000000)
     processes.wait_for(lambda: losses(site.answers(site.message(phone(), 0, headers=headers))[0]) == [],
                        "the new limit to be noticed", pause_s=0.5, alive=worker.process)
     assert worker.log.count("session_started") == 2
 
 
 def test_limit_below_all_reason(small):
-    alter(small, small.results, max_message_bytes=900)
+    small.admin.alter_topic(small.results, max_message_bytes=900)
     worker = small.worker()
     assert worker.wait() == 1
     assert "max.message.bytes" in worker.log and small.results in worker.log

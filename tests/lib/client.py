@@ -7,7 +7,8 @@ from typing import List, Optional, Tuple
 
 from confluent_kafka import (OFFSET_BEGINNING, Consumer, ConsumerGroupTopicPartitions, IsolationLevel, KafkaError,
                              KafkaException, Producer, TopicPartition)
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, OffsetSpec,
+                                   ResourceType)
 
 from lib import wire
 
@@ -150,6 +151,18 @@ class Admin:
     def create_topic(self, topic, partitions):
         self._result(self.client.create_topics([NewTopic(topic, partitions, 1)]))
         self._await(lambda: len(self._metadata(topic)) == partitions)
+
+    def alter_topic(self, topic, **settings):
+        """Set max_message_bytes=…, cleanup_policy=…; the controller answers before the brokers go by it."""
+        wanted = {name.replace("_", "."): str(value) for name, value in settings.items()}
+        entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in wanted.items()]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        self._result(self.client.incremental_alter_configs([resource]))
+        self._await(lambda: wanted.items() <= self._topic_settings(topic).items())
+
+    def _topic_settings(self, topic):
+        [settings] = self._result(self.client.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]))
+        return {name: entry.value for name, entry in settings.items()}
 
     def delete_topic(self, topic):
         self._result(self.client.delete_topics([topic]))
