@@ -12,6 +12,7 @@
 #define ADDED(partition, offset)                                                                                       \
 	H("__connect.errors.topic", "commands"), H("__connect.errors.partition", partition),                           \
 		H("__connect.errors.offset", offset), H("byunique.code", "InternalError"), H("byunique.detail", "why")
+#define SOME SLICE_LIT("x") /* key or value */
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 static void test_headers(void **state)
@@ -22,7 +23,7 @@ static void test_headers(void **state)
 	struct letter letter;
 
 	(void)state;
-	assert_true(letter_parse(plain, COUNT(plain), &letter));
+	assert_true(letter_parse(plain, COUNT(plain), SOME, SOME, &letter));
 	assert_int_equal(letter.header_count, 0);
 	assert_int_equal(letter.partition, 3);
 	assert_true(letter.offset == INT64_MAX);
@@ -31,28 +32,61 @@ static void test_headers(void **state)
 	assert_true(slice_equal(letter.detail, SLICE_LIT("why")));
 	assert_false(letter.truncated);
 	/* A producer may send what it likes, even a dead letter's headers. */
-	assert_true(letter_parse(own, COUNT(own), &letter));
+	assert_true(letter_parse(own, COUNT(own), SOME, SOME, &letter));
 	assert_int_equal(letter.header_count, 9);
 	assert_int_equal(letter.partition, 4);
 	assert_false(letter.truncated);
 }
 
-static void test_truncated(void **state)
+#define LOST(what) H("byunique.truncated", what)
+
+static void assert_parsed(const struct kafka_header *headers, size_t count, struct slice key, struct slice value,
+			  size_t own_count, bool truncated)
 {
-	const struct kafka_header value[] = {H("byunique.truncated", "headers"), H("byunique.truncated", "value"),
-					     ADDED("1", "2")};
-	const struct kafka_header key[] = {H("a", "1"), ADDED("1", "2"), H("byunique.truncated", "key")};
-	const struct kafka_header own[] = {H("a", "1"), H("byunique.truncated", "value"), ADDED("1", "2")};
 	struct letter letter;
 
+	assert_true(letter_parse(headers, count, key, value, &letter));
+	assert_int_equal(letter.header_count, own_count);
+	assert_int_equal(letter.truncated, truncated);
+}
+
+/* By whatever letter_headers() says. */
+static void test_truncated(void **state)
+{
+	const struct kafka_header value[] = {H("a", "1"), LOST("value"), ADDED("1", "2")};
+	const struct kafka_header headers[] = {LOST("detail"), LOST("value"), LOST("headers"), ADDED("1", "2")};
+	const struct kafka_header only_headers[] = {LOST("headers"), ADDED("1", "2")};
+	const struct kafka_header key[] = {H("a", "1"), LOST("key"), ADDED("1", "2")};
+	const struct kafka_header all[] = {LOST("detail"), LOST("value"), LOST("headers"), LOST("key"), ADDED("1", "2")};
+	const struct kafka_header detail[] = {H("a", "1"), LOST("detail"), ADDED("1", "2")};
+
 	(void)state;
-	assert_true(letter_parse(value, COUNT(value), &letter));
-	assert_true(letter.truncated);
-	assert_true(letter_parse(key, COUNT(key), &letter));
-	assert_true(letter.truncated);
-	assert_int_equal(letter.header_count, 1);
-	assert_true(letter_parse(own, COUNT(own), &letter));
-	assert_false(letter.truncated);
+	assert_parsed(value, COUNT(value), SOME, SLICE_NONE, 1, true);
+	assert_parsed(headers, COUNT(headers), SOME, SLICE_NONE, 0, true);
+	assert_parsed(only_headers, COUNT(only_headers), SOME, SOME, 0, true);
+	assert_parsed(key, COUNT(key), SLICE_NONE, SOME, 1, true);
+	assert_parsed(all, COUNT(all), SLICE_NONE, SLICE_NONE, 0, true);
+	assert_parsed(detail, COUNT(detail), SOME, SOME, 1, false);
+}
+
+/* A producer's own headers of these names stay his: what they say is lost is there. */
+static void test_not_truncated(void **state)
+{
+	const struct kafka_header value[] = {H("a", "1"), LOST("value"), ADDED("1", "2")};
+	const struct kafka_header key[] = {LOST("key"), ADDED("1", "2")};
+	const struct kafka_header headers[] = {H("a", "1"), LOST("value"), LOST("headers"), ADDED("1", "2")};
+	const struct kafka_header both[] = {LOST("headers"), H("a", "1"), LOST("value"), LOST("value"), ADDED("1", "2")};
+	const struct kafka_header long_detail[] = {LOST("detail"),
+		H("__connect.errors.topic", "commands"), H("__connect.errors.partition", "1"), H("__connect.errors.offset", "2"),
+		H("byunique.code", "InternalError"),
+		H("byunique.detail", "a detail that is longer than anything that would be left if it had been cut")};
+
+	(void)state;
+	assert_parsed(value, COUNT(value), SOME, SOME, 2, false);
+	assert_parsed(key, COUNT(key), SOME, SOME, 1, false);
+	assert_parsed(headers, COUNT(headers), SOME, SLICE_NONE, 3, false);
+	assert_parsed(both, COUNT(both), SOME, SLICE_NONE, 3, true);
+	assert_parsed(long_detail, COUNT(long_detail), SOME, SOME, 1, false);
 }
 
 static void test_no_letters(void **state)
@@ -63,13 +97,13 @@ static void test_no_letters(void **state)
 	struct letter letter;
 
 	(void)state;
-	assert_false(letter_parse(NULL, 0, &letter));
-	assert_false(letter_parse(added, 4, &letter));
-	assert_true(letter_parse(added, 5, &letter));
-	assert_false(letter_parse(added, 6, &letter));
-	assert_false(letter_parse(added + 1, 5, &letter));
+	assert_false(letter_parse(NULL, 0, SOME, SOME, &letter));
+	assert_false(letter_parse(added, 4, SOME, SOME, &letter));
+	assert_true(letter_parse(added, 5, SOME, SOME, &letter));
+	assert_false(letter_parse(added, 6, SOME, SOME, &letter));
+	assert_false(letter_parse(added + 1, 5, SOME, SOME, &letter));
 	for (size_t i = 0; i < COUNT(bad); i++)
-		assert_false(letter_parse(bad[i], 5, &letter));
+		assert_false(letter_parse(bad[i], 5, SOME, SOME, &letter));
 }
 
 static void assert_escaped(struct slice text, const char *expected)
@@ -164,7 +198,8 @@ static void test_times(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_headers), cmocka_unit_test(test_truncated), cmocka_unit_test(test_no_letters),
+		cmocka_unit_test(test_headers), cmocka_unit_test(test_truncated), cmocka_unit_test(test_not_truncated),
+		cmocka_unit_test(test_no_letters),
 		cmocka_unit_test(test_bytes),	cmocka_unit_test(test_places),	  cmocka_unit_test(test_spots),
 		cmocka_unit_test(test_times),
 	};

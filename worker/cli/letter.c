@@ -1,7 +1,11 @@
-/* What kafka/producer.c adds, read back from the end:
+/* What letter_headers() adds (model/published.c), read back from the end:
  *
- *     the message's headers | or truncated=headers, truncated=value | topic partition offset code detail | truncated=key */
+ *     the message's headers | truncated=detail, =value, =headers, =key, those that apply | topic partition offset code detail
+ *
+ * A producer's own last headers may look the same; the record itself tells them apart: what is said to be lost is not there. */
 #include "cli/letter.h"
+
+#include "byunique/published.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,9 +15,31 @@ static const char *const added[] = {"__connect.errors.topic", "__connect.errors.
 
 enum { ADDED = sizeof(added) / sizeof(*added), TOPIC = 0, PARTITION, OFFSET, CODE, DETAIL };
 
-static bool is_truncated(const struct kafka_header *header, struct slice what)
+/* The last of the headers that are left says that this is lost: it is the worker's. */
+static bool take_off(struct letter *letter, struct slice what)
 {
-	return strcmp(header->name, "byunique.truncated") == 0 && slice_equal(header->value, what);
+	const struct kafka_header *last = letter->headers + letter->header_count - 1;
+	bool there = letter->header_count > 0 && strcmp(last->name, "byunique.truncated") == 0 && slice_equal(last->value, what);
+
+	letter->header_count -= there;
+	return there;
+}
+
+/* A detail that was shortened is no loss of the message's. */
+static void find_losses(struct letter *letter, struct slice key, struct slice value)
+{
+	bool lost_key = key.base == NULL && take_off(letter, SLICE_LIT("key"));
+	size_t count = letter->header_count;
+	bool lost_headers = take_off(letter, SLICE_LIT("headers"));
+	bool lost_value = value.base == NULL && take_off(letter, SLICE_LIT("value"));
+
+	if (letter->detail.len <= CUT_LEAST_BYTES)
+		take_off(letter, SLICE_LIT("detail"));
+	if (lost_headers && letter->header_count > 0) { /* they are there: it was the producer who said so */
+		letter->header_count = count;
+		lost_headers = lost_value = false;
+	}
+	letter->truncated = lost_key || lost_headers || lost_value;
 }
 
 static bool parse_number(struct slice text, int64_t most, int64_t *number)
@@ -29,18 +55,11 @@ static bool parse_number(struct slice text, int64_t most, int64_t *number)
 	return errno == 0 && *end == '\0' && *number <= most;
 }
 
-/* Headers and value go together. A producer's own two headers of these names would be a strange message indeed. */
-static bool lost_value(const struct kafka_header *headers, size_t count)
-{
-	return count == 2 && is_truncated(&headers[0], SLICE_LIT("headers")) && is_truncated(&headers[1], SLICE_LIT("value"));
-}
-
-bool letter_parse(const struct kafka_header *headers, size_t count, struct letter *letter)
+bool letter_parse(const struct kafka_header *headers, size_t count, struct slice key, struct slice value,
+		  struct letter *letter)
 {
 	int64_t partition;
-	bool lost_key = count > ADDED && is_truncated(&headers[count - 1], SLICE_LIT("key"));
 
-	count -= lost_key;
 	if (count < ADDED)
 		return false;
 	const struct kafka_header *ours = headers + count - ADDED;
@@ -52,7 +71,7 @@ bool letter_parse(const struct kafka_header *headers, size_t count, struct lette
 				  .topic = ours[TOPIC].value,
 				  .code = ours[CODE].value,
 				  .detail = ours[DETAIL].value};
-	letter->truncated = lost_key || lost_value(headers, letter->header_count);
+	find_losses(letter, key, value);
 	if (!parse_number(ours[PARTITION].value, INT32_MAX, &partition) ||
 	    !parse_number(ours[OFFSET].value, INT64_MAX, &letter->offset))
 		return false;

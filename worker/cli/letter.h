@@ -12,12 +12,13 @@ struct letter {
 	int32_t partition;
 	int64_t offset;
 	struct slice code, detail; /* why it came here */
-	bool truncated; /* the broker had taken offence at its size: headers and value, or the key, are not there */
+	bool truncated; /* it was too large for its topic: value, headers or key are not there */
 };
 
 /* Tells the two kinds apart. A header of the producer's may have any name: only those at the end, all of them and in their
- * order, are the worker's. False: it is no dead letter of byunique's. */
-bool letter_parse(const struct kafka_header *headers, size_t count, struct letter *letter);
+ * order, are the worker's. key and value are the record's. False: it is no dead letter of byunique's. */
+bool letter_parse(const struct kafka_header *headers, size_t count, struct slice key, struct slice value,
+		  struct letter *letter);
 
 /* Bytes as text when they are well-formed UTF-8 without control characters but for tabs and line ends. */
 bool bytes_are_text(struct slice bytes);

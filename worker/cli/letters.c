@@ -134,7 +134,7 @@ static bool take(struct letters *letters)
 	if (letters->spots != NULL && !is_at(letters->spots, letters->spot_count, record->partition, record->offset))
 		return false;
 	size_t count = read_headers(letters); /* which may move them */
-	if (letter_parse(letters->headers, count, &letters->letter))
+	if (letter_parse(letters->headers, count, record->key, record->value, &letters->letter))
 		return is_wanted(letters);
 	letters->strangers++;
 	if (!letters->told)
