@@ -39,6 +39,9 @@ struct named_value {
 	struct value value;
 };
 
+/* The header of a message that may name its schema, as newer serializers of Confluent's write it. */
+#define SCHEMA_HEADER "__value_schema_id"
+
 struct command {
 	struct slice command_id; /* as sent */
 	struct slice customer_id;

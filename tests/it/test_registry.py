@@ -155,6 +155,20 @@ def test_schema_named_by_a_header(registered, registry):
     site.stop()
 
 
+def test_dead_letter_whose_schema_a_header_names(registered, registry):
+    site = registered()
+    site.db.execute("ALTER TABLE ext_phone ADD CONSTRAINT refuse CHECK (prefix <> '+no')")
+    site.worker()
+    number, _ = registry.store.register("x", wire.COMMAND_SCHEMA)
+    sent = Message(0, b"alice", wire.body_of(command("+no")), [(HEADER, b"\0" + number.to_bytes(4, "big"))])
+    [result] = site.results_of(site.send(sent))
+    assert result.code == "InternalError"
+    site.stop()
+    shown = json.loads(byunique.must(site.settings, "dead-letters", "show", "--source", "0:0", "--json"))
+    assert shown["command"]["customer_id"] == "alice"
+    assert shown["command"]["attributes"]["prefix"] == "+no"
+
+
 def test_without_a_registry_the_header_means_nothing(site):
     site.init(schemas.PHONE)
     site.insert("Phone", "alice", PhoneNumber="1")

@@ -205,16 +205,26 @@ static json_t *command_json(const struct command *command)
 			 command->has_issued_at ? json_integer(command->issued_at_ms) : json_null());
 }
 
-/* null when it can't be decoded. */
-static json_t *decode(struct schemas *schemas, struct slice value)
+/* The last one of the message's, as the worker reads it; absent: none. */
+static struct slice schema_header(const struct letter *letter)
 {
+	for (size_t i = letter->header_count; i-- > 0;)
+		if (strcmp(letter->headers[i].name, SCHEMA_HEADER) == 0)
+			return letter->headers[i].value;
+	return SLICE_NONE;
+}
+
+/* null when it can't be decoded. */
+static json_t *decode(struct schemas *schemas, const struct letters *letters)
+{
+	struct slice value = letters->record.value, header = schema_header(&letters->letter);
 	struct arena arena;
 	struct command command;
 	struct slice detail;
 
 	arena_init(&arena);
-	json_t *json = command_decode(schemas, value, &arena, &command, &detail) == DECODE_OK ? command_json(&command)
-											       : json_null();
+	bool ok = command_decode_headed(schemas, value, header, &arena, &command, &detail) == DECODE_OK;
+	json_t *json = ok ? command_json(&command) : json_null();
 	arena_release(&arena);
 	return json;
 }
@@ -244,7 +254,7 @@ static void show_json(const struct letters *letters, struct schemas *schemas)
 	json_object_set_new(all, "headers", headers);
 	json_object_set_new(all, "key", bytes_json(letters->record.key));
 	json_object_set_new(all, "value", bytes_json(letters->record.value));
-	json_object_set_new(all, "command", decode(schemas, letters->record.value));
+	json_object_set_new(all, "command", decode(schemas, letters));
 	print_json(all, JSON_COMPACT);
 }
 
@@ -309,7 +319,7 @@ static void show_text(const struct letters *letters, struct schemas *schemas)
 	show_headers(letter);
 	show_bytes("key      ", record->key);
 	show_bytes("value    ", record->value);
-	json_t *command = decode(schemas, record->value);
+	json_t *command = decode(schemas, letters);
 	if (json_is_null(command)) {
 		puts("command    can't be decoded");
 		json_decref(command);

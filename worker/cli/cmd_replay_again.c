@@ -97,7 +97,7 @@ static bool check_range(const struct cli_args *args, struct err *err)
 /* A copy is framed by itself. */
 static bool is_ours(const struct kafka_header *header)
 {
-	return strcmp(header->name, replay_schema_header) == 0 || strcmp(header->name, label_header) == 0 ||
+	return strcmp(header->name, SCHEMA_HEADER) == 0 || strcmp(header->name, label_header) == 0 ||
 	       strcmp(header->name, source_header) == 0;
 }
 

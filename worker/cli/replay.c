@@ -76,15 +76,13 @@ void replay_tell_members(const struct outlook *outlook)
 
 /* --- messages ----------------------------------------------------------------------------------------------------- */
 
-const char replay_schema_header[] = "__value_schema_id";
-
 static struct slice schema_header(const struct kafka_reader *reader)
 {
 	struct slice last = SLICE_NONE;
 	struct kafka_header header;
 
 	for (size_t i = 0; kafka_reader_header(reader, i, &header); i++)
-		if (strcmp(header.name, replay_schema_header) == 0)
+		if (strcmp(header.name, SCHEMA_HEADER) == 0)
 			last = header.value;
 	return last;
 }

@@ -31,8 +31,6 @@ const char *plural(int64_t count); /* "" or "s" */
  */
 bool replay_decode(struct schemas *schemas, const struct kafka_record *record, const struct kafka_reader *reader,
 		   struct arena *arena, struct command *command, bool *readable, struct err *err) BYU_MUST_CHECK;
-/* The header that may name a message's schema (avro.h). */
-extern const char replay_schema_header[];
 
 /* Messages of a topic, partition by partition in the order of their offsets, by a function that is called for each. */
 typedef bool replay_visit(void *context, const struct kafka_record *record, const struct kafka_reader *reader,

@@ -145,7 +145,7 @@ static struct slice schema_header(const rd_kafka_message_t *raw)
 	size_t size;
 
 	if (rd_kafka_message_headers(raw, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-	    rd_kafka_header_get_last(headers, "__value_schema_id", &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR)
+	    rd_kafka_header_get_last(headers, SCHEMA_HEADER, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return SLICE_NONE;
 	return slice_of(value, size);
 }
