@@ -216,6 +216,33 @@ def test_values_refused_are_not_told(site):
     assert secret.encode() not in letter.header("byunique.detail")
 
 
+# The first try fails: a sequence forgets nothing when a transaction is rolled back.
+RAISE_ONCE = """
+CREATE SEQUENCE tries;
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema} AS $$
+BEGIN
+    IF nextval('tries') = 1 THEN RAISE EXCEPTION 'not now: %', NEW.description USING ERRCODE = '{sqlstate}'; END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER tell BEFORE UPDATE ON ext_phone FOR EACH ROW EXECUTE FUNCTION tell()"""
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "53100", "55000"])
+def test_values_raised_are_not_told(site, sqlstate):
+    """Whatever SQLSTATE a trigger of somebody's gives to what it says: tried again, waited for, or the end."""
+    secret = "5ecret-value-of-%d" % 4711
+    site.db.execute(RAISE_ONCE.format(schema=site.schema, sqlstate=sqlstate))
+    worker = site.worker()
+    sent = site.send(phone(NUMBER, ("description", "string", secret)), partition=0)
+    worker.wait_log(sqlstate)
+    if sqlstate == "55000":
+        assert worker.wait() == 1
+    else:
+        assert site.results_of(sent)[0].status == 204
+        site.stop()
+    assert secret not in worker.log
+
+
 def test_dead_letter_topic_can_be_missing(sites):
     site = sites(**{"dead.letter.topic": ""}).init(schemas.PHONE)
     site.insert("Phone", "alice", PhoneNumber="1")

@@ -66,11 +66,24 @@ static const struct rule *rule_of_result(const PGresult *result, const char *sql
 	return strcmp(sqlstate, "0A000") != 0 || is_stale_plan(result) ? rule : rule_of("");
 }
 
+/* Said by a trigger of somebody's, with whatever SQLSTATE it likes: the places are those of PL/pgSQL, PL/Python, PL/Perl,
+ * PL/Tcl. */
+static bool is_raised(const PGresult *result)
+{
+	static const char *const places[] = {"pl_exec.c", "plpy_elog.c", "plpy_plpymodule.c", "plperl.c", "pltcl.c"};
+	const char *place = PQresultErrorField(result, PG_DIAG_SOURCE_FILE);
+
+	for (size_t i = 0; place != NULL && i < sizeof(places) / sizeof(*places); i++)
+		if (strcmp(place, places[i]) == 0)
+			return true;
+	return false;
+}
+
 /* A message of class 22 may quote the value at fault (invalid input syntax for type integer: "…"), and what a trigger of
  * somebody's raises may hold anything. */
 static bool may_quote_values(const PGresult *result, const char *sqlstate, enum verdict verdict)
 {
-	return strncmp(sqlstate, "22", 2) == 0 ||
+	return strncmp(sqlstate, "22", 2) == 0 || is_raised(result) ||
 	       (verdict == VERDICT_BISECT && PQresultErrorField(result, PG_DIAG_CONTEXT) != NULL);
 }
 
