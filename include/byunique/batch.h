@@ -86,12 +86,18 @@ struct message {
 
 #define NO_MESSAGE UINT32_MAX
 
+/* What a message of Kafka takes in memory, by and large. */
+static inline size_t message_bytes(const struct message *message)
+{
+	return message->key.len + message->value.len + message->header_bytes;
+}
+
 struct batch {
 	struct arena arena;
 	struct message *messages; /* in the order of reading; within a partition by offset */
 	uint32_t count;
 	uint32_t capacity;
-	size_t bytes;		      /* keys and values */
+	size_t bytes;		      /* keys, values and headers */
 	struct assignment *assignment; /* borrowed; outlives its batches */
 	struct catalogue *catalogue;	/* what validate used; a reference is held */
 	struct batch *next;		/* in a queue or pool */

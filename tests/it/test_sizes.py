@@ -2,6 +2,7 @@
 README gives; what fits is never cut; no partition is held up."""
 
 import random
+import time
 
 import pytest
 
@@ -175,6 +176,29 @@ def test_many_medium_results(small):
     assert [result.status for result in results] == [204] * 500
     assert not any(losses(result) for result in results)
     one_session(worker)
+
+
+def test_headers_count_as_well(sites):
+    """What a batch holds in memory is bounded, also when nearly all of it is headers: at most 16 MiB and one message."""
+    site = sites(partitions=1).init(schemas.PHONE)
+    site.insert("Phone", "alice", PhoneNumber="1")
+    headers = [("h", random.Random(2).randbytes(900000))]
+    sent = []
+    for _ in range(4):
+        sent += site.send(*[site.message(phone(), 0, headers=headers) for _ in range(20)])
+    locker = site.second_connection()
+    locker.execute("BEGIN")
+    locker.execute("SELECT FROM ext_phone FOR UPDATE")
+    worker = site.worker()
+    processes.wait_for(lambda: len(site.db.execute(
+        "SELECT FROM pg_stat_activity WHERE usename = 'byunique' AND wait_event_type = 'Lock'").fetchall()),
+        "the worker to wait", alive=worker.process)
+    time.sleep(2)  # so that all would be in the next batch, if it took them
+    locker.execute("COMMIT")
+    site.results_of(sent)
+    site.stop()
+    most = site.db.execute("SELECT max(last_offset - first_offset + 1) FROM outcome").fetchone()[0]
+    assert most <= 16 * 1024 * 1024 // 900000 + 1
 
 
 def test_own_message_max_bytes(sites):

@@ -31,8 +31,8 @@ static bool is_undecided(const struct message *message)
 static void move(struct batch *from, const struct message *message, struct batch *to, struct message *place)
 {
 	*place = *message;
-	to->bytes += message->key.len + message->value.len;
-	from->bytes -= message->key.len + message->value.len;
+	to->bytes += message_bytes(message);
+	from->bytes -= message_bytes(message);
 	arena_transfer(&from->arena, &to->arena, message->raw);
 }
 

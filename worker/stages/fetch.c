@@ -32,7 +32,7 @@ static void take(const struct assignment *assignment, const struct message *mess
 	partition->was_quiet = partition->was_quiet || now_ms - partition->heard_ms > QUIET_MS;
 	partition->heard_ms = now_ms;
 	batch->count++;
-	batch->bytes += message->key.len + message->value.len;
+	batch->bytes += message_bytes(message);
 	arena_attach(&batch->arena, message_dispose, message->raw);
 }
 
