@@ -23,7 +23,7 @@ bool topic_settings_read(const struct config *config, struct topic_settings sett
 	BYU_MUST_CHECK;
 
 /* How large records and batches of results and dead letters may be. Brokers' default for what is not known; never more than
- * kafka.message.max.bytes or most_bytes. Error when it is too little for any result. */
+ * kafka.message.max.bytes, kafka.queue.buffering.max.kbytes or most_bytes. Error when it is too little for any result. */
 bool topic_bounds(const struct config *config, const struct topic_settings settings[TOPIC_ROLES], size_t most_bytes,
 		  struct bounds *bounds, struct err *err) BYU_MUST_CHECK;
 

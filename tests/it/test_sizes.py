@@ -201,6 +201,16 @@ def test_headers_count_as_well(sites):
     assert most <= 16 * 1024 * 1024 // 900000 + 1
 
 
+def test_queue_smaller_than_a_result(sites):
+    """What librdkafka's own queue could never take is cut, like what a topic would not: the partition is not held up."""
+    site = sites(partitions=1).init(schemas.PHONE)
+    site.insert("Phone", "alice", PhoneNumber="1")
+    worker = site.running(**{"kafka.queue.buffering.max.kbytes": "4"})
+    sent = site.send(site.message(phone(batch_id=text(5000)), 0), site.message(phone(), 0))
+    assert [result.status for result in site.results_of(sent)] == [204, 204]
+    one_session(worker)
+
+
 def test_own_message_max_bytes(sites):
     """The producer's own limit, smaller than the topics'."""
     site = sites(partitions=1).init(schemas.PHONE)

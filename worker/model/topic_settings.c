@@ -16,12 +16,33 @@ const char *topic_of(const struct config *config, enum topic_role role)
 
 /* --- bounds --------------------------------------------------------------------------------------------------------------- */
 
+/* What librdkafka takes from us: a message at most, and all that waits to be sent. A message that is larger than the queue
+ * would find it full for ever. */
+static bool producer_takes(const struct config *config, size_t *bytes, struct err *err)
+{
+	static const struct {
+		const char *key;
+		size_t unit;
+	} limits[] = {{"message.max.bytes", 1}, {"queue.buffering.max.kbytes", 1024}};
+
+	*bytes = SIZE_MAX;
+	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+		const char *given = config_kafka(config, limits[i].key);
+		size_t takes = given ? (size_t)strtoull(given, NULL, 10) * limits[i].unit : SIZE_MAX;
+		if (takes < BOUND_LEAST_BYTES) {
+			err_set(err, VERDICT_USAGE, "", "kafka.%s is too small for results", limits[i].key);
+			return err_detail(err, "at least %d bytes are needed", BOUND_LEAST_BYTES);
+		}
+		*bytes = takes < *bytes ? takes : *bytes;
+	}
+	return true;
+}
+
 static bool bound(const struct config *config, enum topic_role role, const struct topic_settings *settings, size_t most_bytes,
 		  size_t *bytes, struct err *err)
 {
 	enum { UNKNOWN_BYTES = 1000000 }; /* brokers take 1048588 unless told otherwise */
-	const char *given = config_kafka(config, "message.max.bytes");
-	size_t given_bytes = given ? (size_t)strtoull(given, NULL, 10) : SIZE_MAX;
+	size_t given_bytes;
 
 	*bytes = settings->known ? (size_t)settings->max_message_bytes : UNKNOWN_BYTES;
 	if (*bytes < BOUND_LEAST_BYTES) {
@@ -29,10 +50,8 @@ static bool bound(const struct config *config, enum topic_role role, const struc
 		err_detail(err, "its max.message.bytes is %zu, at least %d are needed", *bytes, BOUND_LEAST_BYTES);
 		return err_hint(err, "Raise it.");
 	}
-	if (given_bytes < BOUND_LEAST_BYTES) {
-		err_set(err, VERDICT_USAGE, "", "kafka.message.max.bytes is too small for results");
-		return err_detail(err, "at least %d are needed", BOUND_LEAST_BYTES);
-	}
+	if (!producer_takes(config, &given_bytes, err))
+		return false;
 	*bytes = given_bytes < *bytes ? given_bytes : *bytes;
 	*bytes = most_bytes < *bytes ? most_bytes : *bytes;
 	return true;
