@@ -73,11 +73,48 @@ static void test_behind_others(void **state)
 	batch_free(second);
 }
 
+static int disposed[MESSAGES], disposed_count;
+
+static void note(void *resource)
+{
+	disposed[disposed_count++] = *(int *)resource;
+}
+
+/* What was attached last is first in the arena's list, where a transfer looks for it: with tens of thousands of messages it
+ * would take seconds each time, if the order were lost on the way. */
+static void test_again_and_again(void **state)
+{
+	struct batch *batch = batch_new(MESSAGES), *aside = batch_new(MESSAGES);
+	int raws[MESSAGES];
+
+	(void)state;
+	for (int i = 0; i < MESSAGES; i++) {
+		raws[i] = i;
+		batch->messages[batch->count++] = (struct message){.raw = (void *)&raws[i], .offset = i};
+		arena_attach(&batch->arena, note, &raws[i]);
+	}
+	for (int times = 0; times < 3; times++) {
+		batch_set_aside(batch, aside);
+		batch_clear(batch);
+		struct batch *filled = aside;
+		aside = batch;
+		batch = filled;
+		assert_int_equal(batch->count, MESSAGES);
+		assert_int_equal(disposed_count, 0);
+	}
+	batch_free(batch);
+	assert_int_equal(disposed_count, MESSAGES);
+	for (int i = 0; i < MESSAGES; i++)
+		assert_int_equal(disposed[i], MESSAGES - 1 - i);
+	batch_free(aside);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_set_aside),
 		cmocka_unit_test(test_behind_others),
+		cmocka_unit_test(test_again_and_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

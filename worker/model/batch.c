@@ -33,7 +33,6 @@ static void move(struct batch *from, const struct message *message, struct batch
 	*place = *message;
 	to->bytes += message_bytes(message);
 	from->bytes -= message_bytes(message);
-	arena_transfer(&from->arena, &to->arena, message->raw);
 }
 
 static void make_room(struct batch *batch, uint32_t more)
@@ -44,21 +43,33 @@ static void make_room(struct batch *batch, uint32_t more)
 	batch->messages = xrealloc(batch->messages, sizeof(*batch->messages) * batch->capacity);
 }
 
-/* From the end, as what was attached last is found first. */
+/* What was attached last is found first. So it goes from the end, and then, to lie as it lay, from the beginning: messages
+ * may be set aside again and again. */
+static void transfer_raw(struct batch *from, struct batch *to, const struct message *messages, uint32_t count)
+{
+	struct arena between;
+
+	arena_init(&between);
+	for (uint32_t i = count; i-- > 0;)
+		arena_transfer(&from->arena, &between, messages[i].raw);
+	for (uint32_t i = 0; i < count; i++)
+		arena_transfer(&between, &to->arena, messages[i].raw);
+	arena_release(&between);
+}
+
 void batch_set_aside(struct batch *batch, struct batch *aside)
 {
-	uint32_t moved = 0, kept = 0;
+	uint32_t moved = 0, kept = 0, before = aside->count;
 
 	for (uint32_t i = 0; i < batch->count; i++)
 		moved += is_undecided(&batch->messages[i]);
 	make_room(aside, moved);
-	aside->count += moved;
-	for (uint32_t i = batch->count, place = aside->count; i-- > 0;)
-		if (is_undecided(&batch->messages[i]))
-			move(batch, &batch->messages[i], aside, &aside->messages[--place]);
 	for (uint32_t i = 0; i < batch->count; i++)
-		if (!is_undecided(&batch->messages[i]))
+		if (is_undecided(&batch->messages[i]))
+			move(batch, &batch->messages[i], aside, &aside->messages[aside->count++]);
+		else
 			batch->messages[kept++] = batch->messages[i];
+	transfer_raw(batch, aside, aside->messages + before, moved);
 	batch->count = kept;
 	aside->assignment = batch->assignment;
 }
