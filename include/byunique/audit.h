@@ -21,10 +21,11 @@ struct trace {
 	uint64_t offset : 40; /* where the result that counts stands in the results topic */
 	uint64_t partition : 16;
 	uint64_t code : 6; /* an enum outcome_code, or TRACE_CODE_ODD; 0: no result */
-	uint32_t digest;   /* of key and value */
+	uint32_t digest;   /* of key and value, or TRACE_DIGEST_CUT */
 	uint32_t processed_s; /* what it says of when it was processed, seconds since the epoch */
 };
 enum { TRACE_CODE_ODD = 63 }; /* status and code that no outcome has */
+enum { TRACE_DIGEST_CUT = 0 }; /* parts of it were cut for its size, by a limit that may be another next time */
 
 /* The code that a result's fields stand for, or TRACE_CODE_ODD. */
 unsigned trace_code(int status, struct slice code, bool duplicate);

@@ -7,6 +7,7 @@ import threading
 
 import psycopg
 import pytest
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from psycopg import sql
 
 from lib import byunique, gen, processes, schemas
@@ -179,6 +180,24 @@ def test_after_a_reset(answered):
     found, summary = audit(answered, "--strict", code=3)
     assert by_message(found) == kinds(*[("repeated", record.at) for record in answered.sent[3:]])
     assert summary["findings"] == 7
+
+
+def test_after_a_reset_and_with_another_limit(phones):
+    """Results are cut to what their topic takes at the moment: the same ones, cut otherwise, are no finding."""
+    phones.running()
+    commands = [phone(batch_id="b" * length) for length in (9000, 10)]
+    phones.answers(*commands, partition=1)
+    phones.stop()
+    resource = ConfigResource(ResourceType.TOPIC, phones.results, incremental_configs=[
+        ConfigEntry("max.message.bytes", "2000", incremental_operation=AlterConfigOpType.SET)])
+    phones.admin.client.incremental_alter_configs([resource])[resource].result()
+    phones.admin.commit(phones.group, phones.commands, {1: 0})
+    phones.worker()
+    phones.wait_results(4)
+    phones.stop()
+    assert [value for name, value in phones.result_reader.seen[2].headers if name == "byunique.truncated"] == [b"texts"]
+    summary = clean(phones)
+    assert (summary["results"], summary["repeated"], summary["answered"]) == (4, 2, 2)
 
 
 def test_expired(phones):

@@ -61,6 +61,21 @@ static void test_results_of_a_message(void **state)
 	assert_int_equal(trace.offset, 13);
 }
 
+/* Cut for its size, and perhaps not next time: what is left has to agree. */
+static void test_results_cut(void **state)
+{
+	struct trace trace = {0};
+
+	(void)state;
+	assert_int_equal(enter(&trace, OUTCOME_DONE, 7, 1), AUDIT_FINE);
+	assert_int_equal(enter(&trace, OUTCOME_DONE, TRACE_DIGEST_CUT, 2), AUDIT_REPEATED);
+	assert_int_equal(enter(&trace, OUTCOME_DONE, 8, 3), AUDIT_REPEATED);
+	assert_int_equal(enter(&trace, OUTCOME_RECORD_NOT_FOUND, TRACE_DIGEST_CUT, 4), AUDIT_DIFFERING);
+	struct trace later = trace_of(OUTCOME_RECORD_NOT_FOUND, 9, 5);
+	later.processed_s++;
+	assert_int_equal(trace_enter(&trace, &later), AUDIT_DIFFERING);
+}
+
 static void test_expired_first(void **state)
 {
 	struct trace trace = {0};
@@ -145,7 +160,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),	       cmocka_unit_test(test_codes),
-		cmocka_unit_test(test_results_of_a_message), cmocka_unit_test(test_expired_first),
+		cmocka_unit_test(test_results_of_a_message), cmocka_unit_test(test_results_cut),
+		cmocka_unit_test(test_expired_first),
 		cmocka_unit_test(test_answered),       cmocka_unit_test(test_outcome_not_kept),
 		cmocka_unit_test(test_unanswered),
 	};

@@ -91,6 +91,7 @@ struct audit {
 	int64_t *oldest_ms;	      /* by partition of the results topic: of its first record, -1: none */
 	int result_partitions;
 	int64_t kept_since_ms, results_since_ms; /* see struct audit_facts */
+	bool is_cut;				 /* the result at hand: byunique.truncated */
 };
 
 /* --- options ------------------------------------------------------------------------------------------------------ */
@@ -275,6 +276,12 @@ static void report_beyond(struct audit *audit, const struct result *result, cons
 				audit->ledgers[result->source_partition].extent.log_end);
 }
 
+static uint32_t digest_of(const struct kafka_record *record)
+{
+	uint32_t digest = (uint32_t)message_hash(record->key, record->value);
+	return digest == TRACE_DIGEST_CUT ? 1 : digest;
+}
+
 /* A result of a message in the range. */
 static void enter_result(struct audit *audit, const struct result *result, const struct kafka_record *record)
 {
@@ -284,7 +291,7 @@ static void enter_result(struct audit *audit, const struct result *result, const
 		.partition = (uint16_t)record->partition,
 		.offset = (uint64_t)record->offset & (((uint64_t)1 << 40) - 1),
 		.code = trace_code(result->status, result->code, result->duplicate) & TRACE_CODE_ODD,
-		.digest = (uint32_t)message_hash(record->key, record->value),
+		.digest = audit->is_cut ? TRACE_DIGEST_CUT : digest_of(record),
 		.processed_s = (uint32_t)(result->processed_at_ms / 1000),
 	};
 	enum audit_finding kind = trace_enter(trace, &now);
@@ -318,6 +325,16 @@ static void take_result(struct audit *audit, const struct result *result, const 
 		audit->findings.outside++;
 	else
 		enter_result(audit, result, record);
+}
+
+static bool was_cut(const struct kafka_reader *reader)
+{
+	struct kafka_header header;
+
+	for (size_t i = 0; kafka_reader_header(reader, i, &header); i++)
+		if (strcmp(header.name, "byunique.truncated") == 0)
+			return true;
+	return false;
 }
 
 /* A result whose schema can't be had now is no finding: the audit ends. */
@@ -372,6 +389,7 @@ static bool read_results(struct audit *audit, struct err *err)
 	audit->findings.progress = &progress;
 	while (ok && !findings_reader_gone() && !kafka_reader_at_end(reader)) {
 		ok = kafka_reader_next(reader, 100, &record, &got, err);
+		audit->is_cut = ok && got && was_cut(reader);
 		if (ok && got)
 			ok = take_record(audit, &record, &arena, err);
 		arena_clear(&arena);
