@@ -83,6 +83,7 @@ bool pipeline_learn_bounds(struct pipeline *pipeline, struct err *err)
 			return false;
 	}
 	pipeline->refused_for_size = false;
+	bounds.packed_bytes = producer_packing(pipeline->config);
 	pipeline->bounds = bounds;
 	return true;
 }

@@ -35,4 +35,8 @@ bool producer_commit(struct producer *producer, struct err *err) BYU_MUST_CHECK;
 /* Was a message larger than its topic takes? */
 bool kafka_is_too_large(const struct err *err);
 
+/* How small the producer's compression makes what it sends: at most so many bytes; NULL where only lz4's, which is the default,
+ * could be told. */
+size_t (*producer_packing(const struct config *config))(struct slice bytes);
+
 #endif

@@ -2,7 +2,8 @@
  * large. Pure.
  *
  * A topic limits a record batch (max.message.bytes), counted here without compression and as if the record were alone in
- * it: what fits is never cut, whatever the broker does with compression. */
+ * it: what fits is never cut. The value of a dead letter may be many times larger, as the message that came in compressed:
+ * it is tried how small it gets. */
 #ifndef BYUNIQUE_PUBLISHED_H
 #define BYUNIQUE_PUBLISHED_H
 
@@ -22,6 +23,7 @@ enum cut {
 struct bounds {
 	size_t result_bytes;
 	size_t letter_bytes;
+	size_t (*packed_bytes)(struct slice bytes); /* at most what compression leaves of them; NULL: not known */
 };
 
 enum {
@@ -53,6 +55,6 @@ size_t record_batch_bytes(const struct message *message, struct slice value, uns
 void cut_text(struct slice *text, size_t most_bytes);
 
 /* The smallest set of cuts with which the dead letter of a message fits. */
-unsigned letter_cuts(const struct message *message, const char *commands_topic, size_t most_bytes);
+unsigned letter_cuts(const struct message *message, const char *commands_topic, const struct bounds *bounds);
 
 #endif

@@ -59,8 +59,28 @@ static void test_letters(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct message message = malformed(rows[i].key, rows[i].value, rows[i].header_bytes);
-		assert_int_equal(letter_cuts(&message, "commands", 2000), rows[i].cuts);
+		assert_int_equal(letter_cuts(&message, "commands", &(struct bounds){.letter_bytes = 2000}), rows[i].cuts);
 	}
+}
+
+static size_t to_a_tenth(struct slice bytes)
+{
+	return bytes.len / 10;
+}
+
+/* A value that compression makes small enough goes as it is. */
+static void test_packed(void **state)
+{
+	static char bytes[10000];
+	struct message message = malformed(SLICE_LIT("k"), slice_of(bytes, sizeof(bytes)), 0);
+	struct bounds enough = {.letter_bytes = 2000, .packed_bytes = to_a_tenth};
+	struct bounds too_few = {.letter_bytes = 1000, .packed_bytes = to_a_tenth};
+
+	(void)state;
+	assert_int_equal(letter_cuts(&message, "commands", &enough), 0);
+	assert_int_equal(letter_cuts(&message, "commands", &too_few), CUT_VALUE);
+	enough.packed_bytes = NULL;
+	assert_int_equal(letter_cuts(&message, "commands", &enough), CUT_VALUE);
 }
 
 /* What fits by a byte is left alone. */
@@ -73,8 +93,8 @@ static void test_exactly(void **state)
 	(void)state;
 	letter_headers(&message, "commands", 0, &headers);
 	size_t size = record_batch_bytes(&message, message.value, 0, &headers);
-	assert_int_equal(letter_cuts(&message, "commands", size), 0);
-	assert_int_equal(letter_cuts(&message, "commands", size - 1), CUT_VALUE);
+	assert_int_equal(letter_cuts(&message, "commands", &(struct bounds){.letter_bytes = size}), 0);
+	assert_int_equal(letter_cuts(&message, "commands", &(struct bounds){.letter_bytes = size - 1}), CUT_VALUE);
 }
 
 static void test_text(void **state)
@@ -121,7 +141,7 @@ static void test_weaknesses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_record_alone), cmocka_unit_test(test_letters), cmocka_unit_test(test_exactly),
+		cmocka_unit_test(test_record_alone), cmocka_unit_test(test_letters), cmocka_unit_test(test_exactly), cmocka_unit_test(test_packed),
 		cmocka_unit_test(test_text),	     cmocka_unit_test(test_weaknesses),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

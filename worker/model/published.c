@@ -105,7 +105,18 @@ void cut_text(struct slice *text, size_t most_bytes)
 		text->len--;
 }
 
-unsigned letter_cuts(const struct message *message, const char *commands_topic, size_t most_bytes)
+static bool letter_fits(const struct message *message, unsigned cuts, const struct own_headers *headers,
+			const struct bounds *bounds)
+{
+	struct slice value = cuts & CUT_VALUE ? SLICE_NONE : message->value;
+	size_t bytes = record_batch_bytes(message, value, cuts, headers);
+
+	if (bytes <= bounds->letter_bytes || bounds->packed_bytes == NULL || bytes - value.len > bounds->letter_bytes)
+		return bytes <= bounds->letter_bytes;
+	return bytes - value.len + bounds->packed_bytes(value) <= bounds->letter_bytes;
+}
+
+unsigned letter_cuts(const struct message *message, const char *commands_topic, const struct bounds *bounds)
 {
 	unsigned useful = (message->answer.detail.len > CUT_LEAST_BYTES ? CUT_DETAIL : 0) |
 			  (message->value.len > 0 ? CUT_VALUE : 0) | (message->header_count > 0 ? CUT_HEADERS : 0) |
@@ -116,7 +127,7 @@ unsigned letter_cuts(const struct message *message, const char *commands_topic, 
 		if ((cuts & useful) != cuts)
 			continue;
 		letter_headers(message, commands_topic, cuts, &headers);
-		if (record_batch_bytes(message, cuts & CUT_VALUE ? SLICE_NONE : message->value, cuts, &headers) <= most_bytes)
+		if (letter_fits(message, cuts, &headers, bounds))
 			return cuts;
 	}
 	return useful;

@@ -135,7 +135,7 @@ uint32_t answer_batch(struct batch *batch, const char *commands_topic, struct sc
 		message->result_cuts = answer_message(&draft, commands_topic);
 		message->result = arena_copy(&batch->arena, buf_slice(&bytes));
 		message->letter_cuts = outcome_is_dead_letter(message->answer.code)
-					       ? letter_cuts(message, commands_topic, bounds->letter_bytes)
+					       ? letter_cuts(message, commands_topic, bounds)
 					       : 0;
 		cut_count += message->result_cuts != 0 || message->letter_cuts != 0;
 	}
