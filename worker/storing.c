@@ -31,9 +31,22 @@ static bool take_slot_again(struct pipeline *pipeline, struct err *err)
 	return kept || err_set(err, VERDICT_REJOIN, "", "another worker took the transactional id over meanwhile");
 }
 
+/* It may be another server now, or the same with another past: one that was restored, or a standby that lacked commits.
+ * A batch would notice that at the fence, but for its own partitions only; in a quiet one, what is lost would stay lost. */
+static bool find_positions_again(struct pipeline *pipeline, struct err *err)
+{
+	bool kept = true;
+
+	if (pipeline->assignment == NULL)
+		return true;
+	if (!position_kept(pipeline->pg, pipeline->assignment, &kept, err))
+		return false;
+	return kept || err_set(err, VERDICT_REJOIN, "", "PostgreSQL came back with other positions than this worker had stored");
+}
+
 static bool reconnect(struct pipeline *pipeline, struct err *err)
 {
-	bool ok = pg_reconnect(pipeline->pg, err) && take_slot_again(pipeline, err);
+	bool ok = pg_reconnect(pipeline->pg, err) && take_slot_again(pipeline, err) && find_positions_again(pipeline, err);
 
 	metric_set(&pipeline->metrics->postgres_connected, ok);
 	metric_add(&pipeline->metrics->postgres_reconnects[0], ok);

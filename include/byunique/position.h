@@ -25,6 +25,11 @@ bool position_claim(struct pg *pg, const char *topic, const int32_t *partitions,
 		    uint32_t count, const uint8_t token[16], const char *cluster_id, const char *group_id, int32_t *ids,
 		    struct err *err) BYU_MUST_CHECK;
 
+/* After a reconnect: are all rows as this worker left them? *kept false: the database lost commits, or another worker has
+ * claimed some. */
+struct assignment;
+bool position_kept(struct pg *pg, const struct assignment *assignment, bool *kept, struct err *err) BYU_MUST_CHECK;
+
 /* published_offset of the rows, between batches; does nothing to rows that carry another token. */
 bool position_publish(struct pg *pg, const int32_t *ids, const int64_t *published, uint32_t count,
 		      const uint8_t token[16], struct err *err) BYU_MUST_CHECK;

@@ -323,3 +323,26 @@ def test_refused_even_without_a_change(own):
     assert worker.wait(60) == 1, worker.log
     assert own.result_reader.to_end() == []
     assert "23514" in worker.log
+
+
+@pytest.mark.parametrize("quiet", [False, True], ids=["busy", "quiet"])
+def test_restored_under_running_workers(own, quiet):
+    """The commits that the database lost are made anew, also where no more commands come; and their results come again."""
+    own.running()
+    sent = own.send(*numbered("kept"))
+    own.results_of(sent)
+    own.postgres.back_up()
+    lost = own.send(*[phone(customer, "lost") for customer in CUSTOMERS[:5]])
+    own.wait_results(len(sent) + len(lost))
+    own.postgres.restore()
+    own.reconnect()
+    new = [] if quiet else own.send(*[phone(customer, "new") for customer in CUSTOMERS[5:]])
+    own.wait_results(len(sent) + 2 * len(lost) + len(new))
+    own.stop()
+    results = own.result_reader.to_end()
+    assert collections.Counter(result.source for result in results) == \
+        {record.at: 2 if record in lost else 1 for record in sent + lost + new}
+    assert {result.status for result in results} == {204}
+    done = effects(own)
+    assert (len(done), done["lost"], done["new"]) == (12 - quiet, 5, len(new))
+    assert "database_behind_group" in own.workers[-1].log

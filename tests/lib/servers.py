@@ -118,6 +118,22 @@ host all all 127.0.0.1/32 trust
         self.stop(sig)
         self.start()
 
+    def back_up(self):
+        """A copy of all files, at rest."""
+        self.stop()
+        self._copy("data", "backup")
+        self.start()
+
+    def restore(self):
+        """All is as it was at back_up(), whatever happened since."""
+        self.stop(signal.SIGQUIT)
+        self._copy("backup", "data")
+        self.start()
+
+    def _copy(self, source, target):
+        shutil.rmtree(self.folder / target, ignore_errors=True)
+        subprocess.run(["cp", "-a", str(self.folder / source), str(self.folder / target)], check=True)
+
     def freeze(self):
         """All of it stands still; the kernel goes on taking connections for it."""
         for pid in [self.process.pid] + processes.children(self.process.pid):

@@ -2,6 +2,7 @@
  * fence after it. */
 #include "byunique/position.h"
 
+#include "byunique/batch.h"
 #include "byunique/pg_pipeline.h"
 #include "sql/statements.h"
 
@@ -110,6 +111,38 @@ static bool run_one(struct pg *pg, const char *sql, const struct pg_param *param
 	pg_pipeline_add(pg, &statement, params, count);
 	bool ok = pg_pipeline_run(pg, rows, err);
 	pg_statement_release(pg, &statement);
+	return ok;
+}
+
+static bool is_as_left(const struct pg_rows *rows, const struct partition *partition, const uint8_t token[16])
+{
+	int row = 0;
+
+	while (row < pg_rows_count(rows) && pg_rows_int(rows, row, 0) != partition->id)
+		row++;
+	if (row == pg_rows_count(rows))
+		return false;
+	int64_t next_offset = pg_rows_int(rows, row, 1);
+	return slice_equal(pg_rows_bytes(rows, row, 2), slice_of(token, 16)) &&
+	       (next_offset == partition->next_offset || next_offset == partition->uncertain_offset);
+}
+
+bool position_kept(struct pg *pg, const struct assignment *assignment, bool *kept, struct err *err)
+{
+	int32_t *ids = xcalloc(assignment->count, sizeof(*ids));
+	struct buf numbers = BUF_EMPTY;
+	struct pg_rows *rows = NULL;
+
+	for (uint32_t i = 0; i < assignment->count; i++)
+		ids[i] = assignment->partitions[i].id;
+	struct pg_param param = int4_array(&numbers, ids, assignment->count);
+	bool ok = run_one(pg, sql_kept_positions, &param, 1, &rows, err);
+	*kept = ok;
+	for (uint32_t i = 0; *kept && i < assignment->count; i++)
+		*kept = is_as_left(rows, &assignment->partitions[i], assignment->token);
+	pg_rows_free(rows);
+	buf_release(&numbers);
+	free(ids);
 	return ok;
 }
 

@@ -24,6 +24,7 @@
 	X(store_published)                                                                                             \
 	X(positions)                                                                                                   \
 	X(claim_positions)                                                                                             \
+	X(kept_positions)                                                                                              \
 	X(expire_outcomes)                                                                                             \
 	X(slot)                                                                                                        \
 	X(take_slot)                                                                                                   \
