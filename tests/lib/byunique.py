@@ -38,12 +38,14 @@ class Worker:
         self.log_path = log_path
         self.settings = settings
         self.failpoints = failpoints
-        self.process = None
+        self.process, self.started_at = None, 0
 
     def start(self, **variables):
         program, environment = PROGRAM, dict(processes.environment(), **variables)
         if self.failpoints is not None:
             program, environment["BYUNIQUE_TEST_FAILPOINTS"] = WITH_FAILPOINTS, self.failpoints
+            environment.setdefault("BYUNIQUE_TEST_STUCK_MS", "15000")  # so that a test can wait for it
+        self.started_at = self.log_path.stat().st_size if self.log_path.exists() else 0
         self.process = processes.start([program] + options(self.settings) + ["run"], self.log_path, cwd="/",
                                        env=environment)
         return self
@@ -56,6 +58,13 @@ class Worker:
     def log(self):
         with open(self.log_path, errors="replace") as file:
             return file.read()
+
+    @property
+    def has_begun(self):
+        """Since it was last started. Before that, SIGTERM ends it as it ends any program."""
+        with open(self.log_path, "rb") as file:
+            file.seek(self.started_at)
+            return b"event=starting" in file.read()
 
     @property
     def warned(self):
@@ -85,6 +94,7 @@ class Worker:
 
     def stop(self, timeout_s=30):
         """Ask it to end, in order → its exit code."""
+        processes.wait_for(lambda: self.has_begun or not self.alive, "the worker to begin", timeout_s)
         self.signal(signal.SIGTERM)
         return self.wait(timeout_s)
 

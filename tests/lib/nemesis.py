@@ -136,7 +136,7 @@ class Crew:
     def tell(self, worker):
         """SIGTERM."""
         with self.turn:
-            if worker.alive and worker not in self.told_at:
+            if worker.alive and worker.has_begun and worker not in self.told_at:
                 self.told_at[worker] = time.monotonic()
                 worker.signal(signal.SIGTERM)
 
@@ -168,6 +168,7 @@ class Crew:
     def stop(self):
         """In order, all of them."""
         for worker in self.workers:
+            processes.wait_for(lambda worker=worker: worker.has_begun, "a worker to begin", alive=worker.process)
             worker.signal(signal.SIGTERM)
         codes = [worker.wait(self.HANG_S) for worker in self.workers]
         assert set(codes) <= {0}, "workers ended with codes %s" % codes
