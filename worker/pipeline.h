@@ -98,11 +98,7 @@ enum {
 	BATCHES = 3 + DECODED_BATCHES + 2 * STORED_BATCHES, /* one being filled, one set aside, one being stored, a set being
 							       published */
 	WAIT_MS = 100,	   /* for anything; so often the signals are looked at */
-#ifdef BYUNIQUE_FAILPOINTS
-	STUCK_MS = 15000, /* so that a test can wait for it */
-#else
 	STUCK_MS = 180000, /* a Kafka transaction that takes longer is given up, and the process with it */
-#endif
 };
 
 /* Fetch, store, publish until told to stop, or until the session can't go on: false with *err. */

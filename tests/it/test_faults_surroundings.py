@@ -3,6 +3,7 @@ ids whose retention passes while repeats come in."""
 
 import collections
 import contextlib
+import os
 import random
 import re
 import subprocess
@@ -149,6 +150,8 @@ def faked(tmp_path, monkeypatch):
             with monkeypatch.context() as patched:
                 patched.setenv("LD_PRELOAD", str(self.library))
                 patched.setenv("WALLCLOCK_FILE", str(self.offset))
+                # A build with sanitizers would want its own library to come first.
+                patched.setenv("ASAN_OPTIONS", os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
                 return site.worker(**settings)
 
     out = Faked()

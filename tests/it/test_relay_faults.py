@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from lib import check, processes, referee, schemas
+from lib import check, client, processes, referee, schemas
 from lib.model import DONE
 from lib.relay import Trap
 from lib.site import new_id
@@ -30,6 +30,8 @@ def site(sites):
         for customer in CUSTOMERS:
             site.insert("Phone", customer, PhoneNumber="1")
     site.db.execute(AUDIT.format(schema=site.schema))
+    # Nothing leaves before the flush: what is sent in one call is one record batch, so one batch of the worker's.
+    site.sender = client.Sender(site.kafka.servers, site.commands, **{"linger.ms": 60000})
     yield site
     for server in (site.postgres, site.kafka):
         server.relay.heal()

@@ -114,9 +114,9 @@ class Sender:
 
     def __init__(self, servers, topic, **config):
         self.topic = topic
-        self.producer = Producer(dict(QUIET, **{
-            "bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 2, "message.max.bytes": 50000000,
-            "queue.buffering.max.messages": 1000000}, **config))
+        self.producer = Producer({
+            **QUIET, "bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 2,
+            "message.max.bytes": 50000000, "queue.buffering.max.messages": 1000000, **config})
 
     def send(self, messages):
         """Send messages (with partition or None, key, value, headers) → their Records, in the same order."""
