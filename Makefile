@@ -7,11 +7,17 @@ CC         ?= cc
 VERSION    := 0.1.0
 DATADIR    := $(PREFIX)/share/byunique
 
-# SANITIZE=1 builds everything, tests included, under ASan and UBSan into its own folder, with failpoints.
+# SANITIZE=1 builds everything, tests included, under ASan and UBSan into its own folder, with failpoints;
+# SANITIZE=thread under TSan.
 SANITIZE   ?=
 # FAILPOINTS=1 builds a program that crashes, waits or fails where a test tells it to (include/byunique/failpoint.h).
 FAILPOINTS ?=
-ifneq ($(SANITIZE),)
+ifeq ($(SANITIZE),thread)
+override BUILD := $(BUILD)/sanitize-thread
+CPPFLAGS   += -DBYUNIQUE_FAILPOINTS
+SAN_FLAGS  := -fsanitize=thread -fno-omit-frame-pointer
+OPTIMIZE   ?= -O1
+else ifneq ($(SANITIZE),)
 override BUILD := $(BUILD)/sanitize
 CPPFLAGS   += -DBYUNIQUE_FAILPOINTS
 SAN_FLAGS  := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -44,6 +50,7 @@ SOURCES    := $(STAGES:%=worker/stages/%.c) worker/run.c worker/pipeline.c worke
               $(sort $(wildcard worker/base/*.c worker/model/*.c worker/avro/*.c worker/registry/*.c worker/pg/*.c \
                                 worker/kafka/*.c worker/sql/*.c worker/admin/*.c worker/cli/*.c))
 OBJECTS    := $(SOURCES:%.c=$(BUILD)/%.o)
+OBJECTS    += $(if $(filter thread,$(SANITIZE)),$(BUILD)/tests/lib/tsan_threads.o)
 MAIN       := $(BUILD)/worker/main.o
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 VENV       := build/venv
@@ -110,7 +117,7 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(OBJECTS)
 JOBS ?= $(if $(TESTS),0,4)
 test-it: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
 	$(if $(SANITIZE),,@$(MAKE) --no-print-directory FAILPOINTS=1 $(BUILD)/failpoints/byunique)
-	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) BYUNIQUE_FAILPOINTS_BIN=$(abspath $(BUILD)/$(if $(SANITIZE),,failpoints/)byunique) $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadfile $(or $(TESTS),tests/lib tests/it)
+	$(if $(filter thread,$(SANITIZE)),TSAN_OPTIONS=suppressions=$(abspath tests/tsan.supp)) BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) BYUNIQUE_FAILPOINTS_BIN=$(abspath $(BUILD)/$(if $(SANITIZE),,failpoints/)byunique) $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadfile $(or $(TESTS),tests/lib tests/it)
 
 $(VENV)/.done: tests/requirements.txt
 	@deploy/deps all
@@ -176,7 +183,7 @@ uninstall:
 #: make distclean    remove these too
 clean:
 	rm -rf $(BUILD)/worker $(BUILD)/tests $(BUILD)/unit $(BUILD)/bench $(BUILD)/byunique $(BUILD)/sanitize \
-	       $(BUILD)/failpoints $(BUILD)/fuzz
+	       $(BUILD)/sanitize-thread $(BUILD)/failpoints $(BUILD)/fuzz
 .PHONY: distclean
 distclean:
 	rm -rf build
