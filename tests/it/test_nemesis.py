@@ -115,6 +115,7 @@ def test_nemesis(site):
     check.dead_letters(site, load.sent, results, letters)
     answered_again(site, results)
     check.tables(site, witness)
+    restored(site, load, journal)
 
 
 def answered_again(site, results):
@@ -128,3 +129,42 @@ def answered_again(site, results):
     site.stop()
     first, last = referee.repeated(reader.to_end())
     assert len(reader.seen) == 2 * len(results) and len(first) == len(last) == len(results)
+
+
+def restored(site, load, journal):
+    """Under load, the database is put back to what it was before it. What it lost is decided anew, and published again."""
+    site.postgres.back_up()
+    site.reconnect()
+    positions = dict(site.db.execute("SELECT partition, next_offset FROM position").fetchall())
+    for _ in range(2):
+        site.worker(**{"batch.max.commands": 200})
+    load_end = threading.Event()
+    sending = Task("load", lambda: load.keep_sending(site, load_end))
+    sending.start()
+    try:
+        wait_over([sending], 5)
+        site.postgres.restore()
+        journal.say("restored")
+        wait_over([sending], 3)
+    finally:
+        load_end.set()
+    end([sending])
+    site.reconnect()
+    referee.wait_caught_up(site, CAUGHT_UP_S)
+    processes.wait_for(lambda: lost(site) == 0, "what was lost to be made up for", CAUGHT_UP_S)
+    site.stop()
+
+    first, last = referee.repeated(site.reader(site.results, client.Result).to_end(), applied_again=positions)
+    again = sum(one is not other for one, other in zip(first, last) if one.source[1] >= positions[one.source[0]])
+    journal.say("%d messages were decided anew" % again)
+    assert again > 0, "nothing was lost"
+    referee.results(site.commands, load.world.model, load.sent, first, REFUSED)
+    witness = referee.results(site.commands, load.world.model, load.sent, last, REFUSED)
+    check.tables(site, witness)
+    referee.effects(witness, "phone", noted_effects(site, witness))
+
+
+def lost(site):
+    """How many messages the database does not know."""
+    positions = dict(site.db.execute("SELECT partition, next_offset FROM position").fetchall())
+    return sum(max(log_end - positions.get(partition, 0), 0) for partition, log_end in site.admin.log_ends(site.commands).items())
