@@ -6,6 +6,7 @@
 #include "byunique/failpoint.h"
 #include "byunique/id_index.h"
 #include "byunique/log.h"
+#include "byunique/producer.h"
 #include "byunique/start.h"
 
 #include <inttypes.h>
@@ -70,6 +71,13 @@ static bool read_positions(struct pipeline *pipeline, const int32_t *numbers, ui
 	return true;
 }
 
+/* Kafka is slow, or a partition has no leader: that passes, and nobody else is to suffer from it by a rebalance. */
+static void wait_for_kafka(struct err *err)
+{
+	if (err->verdict == VERDICT_REJOIN)
+		err->verdict = VERDICT_RETRY;
+}
+
 /* Is the last message processed still the same one? */
 static bool peek_at_last(const struct config *config, uint32_t count, struct arena *arena, struct candidate *candidates,
 			 struct err *err)
@@ -84,7 +92,10 @@ static bool peek_at_last(const struct config *config, uint32_t count, struct are
 		candidates[i].last = &peeks[peek_count++];
 		*candidates[i].last = (struct peek){.partition = candidates[i].position.partition, .offset = last};
 	}
-	return consumer_peek(config, peeks, peek_count, err);
+	bool ok = consumer_peek(config, peeks, peek_count, err);
+	if (!ok)
+		wait_for_kafka(err);
+	return ok;
 }
 
 /* --- the decision ----------------------------------------------------------------------------------------------------- */
@@ -179,6 +190,20 @@ static bool claim(struct pipeline *pipeline, struct assignment *assignment, stru
 	return true;
 }
 
+/* What is caught up is to be published again. A group that stays ahead would have a successor, after a crash in the middle
+ * of it, begin behind what is stored and not published; so the group goes back first. */
+static bool rewind_group(struct pipeline *pipeline, const struct candidate *candidates, uint32_t count, struct arena *arena,
+			 struct err *err)
+{
+	struct next_offset *offsets = arena_array(arena, struct next_offset, count);
+	uint32_t ahead = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (!candidates[i].refused && candidates[i].log.committed > candidates[i].start.offset)
+			offsets[ahead++] = (struct next_offset){candidates[i].position.partition, candidates[i].start.offset};
+	return ahead == 0 || consumer_rewind(pipeline->consumer, offsets, ahead, err);
+}
+
 /* With the database taken: facts, decisions and claim, in one PostgreSQL transaction. */
 static bool decide_and_claim(struct pipeline *pipeline, const int32_t *numbers, uint32_t count, struct arena *arena,
 			     struct candidate *candidates, struct assignment *assignment, struct err *err)
@@ -192,7 +217,8 @@ static bool decide_and_claim(struct pipeline *pipeline, const int32_t *numbers, 
 		if (!candidates[i].refused)
 			add_partition(assignment, &candidates[i]);
 	}
-	ok = ok && assignment->count > 0 && claim(pipeline, assignment, arena, err) && FAILPOINT_PASS(assign_claimed, err);
+	ok = ok && assignment->count > 0 && rewind_group(pipeline, candidates, count, arena, err) &&
+	     claim(pipeline, assignment, arena, err) && FAILPOINT_PASS(assign_claimed, err);
 	if (!ok)
 		pg_rollback(pipeline->pg);
 	return ok;
@@ -215,8 +241,11 @@ static bool start(struct pipeline *pipeline, const int32_t *numbers, uint32_t co
 {
 	struct candidate *candidates = arena_zarray(arena, struct candidate, count);
 
-	if (!read_log_facts(pipeline, numbers, count, arena, candidates, err) || !FAILPOINT_PASS(assign_facts_read, err) ||
-	    !database_take(pipeline, err))
+	if (!read_log_facts(pipeline, numbers, count, arena, candidates, err) || !FAILPOINT_PASS(assign_facts_read, err)) {
+		wait_for_kafka(err);
+		return false;
+	}
+	if (!database_take(pipeline, err))
 		return false;
 	err->verdict = VERDICT_NONE;
 	bool ok = decide_and_claim(pipeline, numbers, count, arena, candidates, assignment, err);

@@ -54,6 +54,11 @@ bool consumer_is_paused(const struct consumer *consumer);
 bool consumer_facts(struct consumer *consumer, const int32_t *partitions, uint32_t count, struct log_facts *facts,
 		    struct err *err) BYU_MUST_CHECK;
 
+/* Put the group's offsets back. The group refuses it from who is no member of its generation. */
+struct next_offset;
+bool consumer_rewind(struct consumer *consumer, const struct next_offset *offsets, uint32_t count,
+		     struct err *err) BYU_MUST_CHECK;
+
 /* The group's offsets alone, -1: none. */
 bool consumer_committed(struct consumer *consumer, const int32_t *partitions, uint32_t count, int64_t *committed,
 			struct err *err) BYU_MUST_CHECK;

@@ -167,6 +167,26 @@ def test_database_restored_from_a_backup(sites):
     check.tables(site, world.model)
 
 
+def test_killed_while_catching_up_with_a_restored_database(one):
+    """What was applied again and not published again yet is published by the successor."""
+    answered(one)
+    backup = dump(one)
+    lost = one.send(*numbered(7, "lost"), partition=0)
+    one.worker()
+    one.wait_results(len(one.result_reader.seen) + 7)
+    one.stop()
+    before = len(one.result_reader.to_end())
+    restore(one, backup)
+    assert one.worker(failpoints="publish_answered=crash").wait() == -9
+    assert description(one) == "lost6", "it was applied again"
+    one.worker()
+    one.wait_results(before + 7)
+    one.stop()
+    again = one.result_reader.to_end()[before:]
+    assert [result.source for result in again] == [record.at for record in lost]
+    assert {result.status for result in again} == {204}
+
+
 def test_restored_database_whose_topic_is_gone(one):
     """What the database lacks is no longer in the topic: the worker refuses, and says from where."""
     processed(one)

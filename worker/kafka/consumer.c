@@ -6,6 +6,7 @@
 #include "byunique/clock.h"
 #include "byunique/kafka.h"
 #include "byunique/log.h"
+#include "byunique/producer.h"
 #include "byunique/published.h"
 #include "internal.h"
 
@@ -353,6 +354,16 @@ void consumer_log_ends(struct consumer *consumer, const int32_t *partitions, uin
 		ask_log_ends(consumer, partitions, count, log_ends);
 }
 
+bool consumer_rewind(struct consumer *consumer, const struct next_offset *offsets, uint32_t count, struct err *err)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+	for (uint32_t i = 0; i < count; i++)
+		rd_kafka_topic_partition_list_add(list, consumer->topic, offsets[i].partition)->offset = offsets[i].offset;
+	rd_kafka_resp_err_t code = rd_kafka_commit(consumer->client, list, 0);
+	rd_kafka_topic_partition_list_destroy(list);
+	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't put the group's offsets back", NULL);
+}
+
 struct rd_kafka_consumer_group_metadata_s *consumer_group(struct consumer *consumer)
 {
 	return rd_kafka_consumer_group_metadata(consumer->client);
@@ -433,10 +444,14 @@ static void peek_take(rd_kafka_t *client, const rd_kafka_message_t *raw, struct 
 
 static bool peek_all(rd_kafka_t *client, struct peek *peeks, uint32_t count, struct err *err)
 {
-	int64_t deadline_ms = clock_mono_ms() + FACTS_TIMEOUT_MS;
-	uint32_t open = count;
+	enum { ALL_TIMEOUT_MS = 40000 }; /* a transaction of PostgreSQL is open meanwhile */
+	int64_t begun_ms = clock_mono_ms(), deadline_ms = begun_ms + FACTS_TIMEOUT_MS;
+	uint32_t open = count, before = count;
 
 	while (open > 0) {
+		if (open < before && clock_mono_ms() - begun_ms < ALL_TIMEOUT_MS - FACTS_TIMEOUT_MS)
+			deadline_ms = clock_mono_ms() + FACTS_TIMEOUT_MS;
+		before = open;
 		rd_kafka_message_t *raw = rd_kafka_consumer_poll(client, 200);
 		if (raw != NULL) {
 			peek_take(client, raw, peeks, count, &open);
