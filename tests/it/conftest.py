@@ -21,6 +21,16 @@ def postgres():
         server.destroy()
 
 
+@pytest.fixture(scope="module")
+def own_postgres():
+    """For tests that stop, freeze or reconfigure it."""
+    server = Postgres()
+    try:
+        yield server.create()
+    finally:
+        server.destroy()
+
+
 @pytest.fixture(scope="session")
 def kafka():
     server = Kafka()

@@ -12,14 +12,6 @@ from lib.model import DONE
 from lib.site import new_id
 from lib.wire import Command, encode
 
-AUDIT = """
-CREATE TABLE effect (customer_id text, description text);
-CREATE FUNCTION note_effect() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema} AS $$
-BEGIN
-    INSERT INTO effect VALUES (NEW.customer_id, NEW.description);
-    RETURN NULL;
-END $$;
-CREATE TRIGGER note_effect AFTER UPDATE ON ext_phone FOR EACH ROW EXECUTE FUNCTION note_effect()"""
 
 
 def phone(customer, text, **changes):
@@ -33,7 +25,7 @@ def phone_site(site, customers):
     with site.db.transaction():
         for customer in customers:
             site.insert("Phone", customer, PhoneNumber="1")
-    site.db.execute(AUDIT.format(schema=site.schema))
+    site.note_effects()
     return site
 
 

@@ -45,14 +45,6 @@ def pairs():
 
 SOLO = 60
 QUICK = {"kafka.session.timeout.ms": "2000", "kafka.heartbeat.interval.ms": "300", "batch.max.commands": "25"}
-AUDIT = """
-CREATE TABLE effect (customer_id text, description text);
-CREATE FUNCTION note_effect() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema} AS $$
-BEGIN
-    INSERT INTO effect VALUES (NEW.customer_id, NEW.description);
-    RETURN NULL;
-END $$;
-CREATE TRIGGER note_effect AFTER UPDATE ON ext_phone FOR EACH ROW EXECUTE FUNCTION note_effect()"""
 
 
 class Run:
@@ -70,7 +62,7 @@ class Run:
             world.model.insert("Phone", "solo-%d" % number, dict(row, phonenumber="1"))
         site.init(*schemas.ALL)
         site.fill(world.model)
-        site.db.execute(AUDIT.format(schema=site.schema))
+        site.note_effects()
         messages = world.messages(160) + [self.solo(number) for number in range(SOLO)]
         random.Random(SEED).shuffle(messages)
         self.sent = site.send(*messages)

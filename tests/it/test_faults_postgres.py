@@ -12,20 +12,11 @@ import pytest
 
 from lib import check, processes, schemas
 from lib.model import DONE
-from lib.servers import Postgres
 from lib.site import Site, new_id
 from lib.wire import Command
 
 END_CONNECTIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'byunique'"
 CUSTOMERS = ["c%d" % number for number in range(10)]
-AUDIT = """
-CREATE TABLE effect (customer_id text, description text);
-CREATE FUNCTION note_effect() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema} AS $$
-BEGIN
-    INSERT INTO effect VALUES (NEW.customer_id, NEW.description);
-    RETURN NULL;
-END $$;
-CREATE TRIGGER note_effect AFTER UPDATE ON ext_phone FOR EACH ROW EXECUTE FUNCTION note_effect()"""
 # Sequences forget nothing when a transaction is rolled back: the first three tries fail.
 RAISE = """
 CREATE SEQUENCE tries;
@@ -39,15 +30,6 @@ END $$;
 CREATE TRIGGER fail_thrice BEFORE UPDATE ON ext_phone FOR EACH STATEMENT EXECUTE FUNCTION fail_thrice()"""
 
 
-@pytest.fixture(scope="module")
-def own_postgres():
-    server = Postgres()
-    try:
-        yield server.create()
-    finally:
-        server.destroy()
-
-
 @pytest.fixture
 def own(own_postgres, kafka, tmp_path, request):
     """Ten customers with a record each on a server of this module's, and a trigger that notes every effect."""
@@ -56,7 +38,7 @@ def own(own_postgres, kafka, tmp_path, request):
     site.init(schemas.PHONE)
     for customer in CUSTOMERS:
         site.insert("Phone", customer, PhoneNumber="1")
-    site.db.execute(AUDIT.format(schema=site.schema))
+    site.note_effects()
     yield site
     site.close()
 

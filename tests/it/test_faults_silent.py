@@ -10,21 +10,11 @@ import pytest
 
 from lib import byunique, check, processes, schemas
 from lib.model import DONE
-from lib.servers import Postgres
 from lib.site import Site, new_id
 from lib.wire import Command
 
 WAITING = "SELECT FROM pg_stat_activity WHERE usename = 'byunique' AND wait_event_type = 'Lock'"
 END_S = 40  # shutdown.timeout, a connect's ten seconds and the patience with a request to cancel, with room
-
-
-@pytest.fixture(scope="module")
-def own_postgres():
-    server = Postgres()
-    try:
-        yield server.create()
-    finally:
-        server.destroy()
 
 
 @pytest.fixture

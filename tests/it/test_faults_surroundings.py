@@ -17,14 +17,6 @@ from lib.servers import ROOT, PgBouncer, Postgres
 from lib.site import new_id
 from lib.wire import Command
 
-AUDIT = """
-CREATE TABLE effect (customer_id text, description text);
-CREATE FUNCTION note_effect() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema} AS $$
-BEGIN
-    INSERT INTO effect VALUES (NEW.customer_id, NEW.description);
-    RETURN NULL;
-END $$;
-CREATE TRIGGER note_effect AFTER UPDATE ON ext_phone FOR EACH ROW EXECUTE FUNCTION note_effect()"""
 DUPLICATE = (204, True)
 
 
@@ -36,7 +28,7 @@ def phones(site, customers):
     site.init(schemas.PHONE)
     for customer in customers:
         site.insert("Phone", customer, PhoneNumber="1")
-    site.db.execute(AUDIT.format(schema=site.schema))
+    site.note_effects()
     return site
 
 

@@ -12,14 +12,6 @@ from lib.relay import Trap
 from lib.site import new_id
 from lib.wire import Command
 
-AUDIT = """
-CREATE TABLE effect (number bigserial, customer_id text, description text);
-CREATE FUNCTION note_effect() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema} AS $$
-BEGIN
-    INSERT INTO effect (customer_id, description) VALUES (NEW.customer_id, NEW.description);
-    RETURN NULL;
-END $$;
-CREATE TRIGGER note_effect AFTER UPDATE ON ext_phone FOR EACH ROW EXECUTE FUNCTION note_effect()"""
 CUSTOMERS = ["c%d" % number for number in range(10)]
 
 
@@ -29,7 +21,7 @@ def site(sites):
     with site.db.transaction():
         for customer in CUSTOMERS:
             site.insert("Phone", customer, PhoneNumber="1")
-    site.db.execute(AUDIT.format(schema=site.schema))
+    site.note_effects()
     # Nothing leaves before the flush: what is sent in one call is one record batch, so one batch of the worker's.
     site.sender = client.Sender(site.kafka.servers, site.commands, **{"linger.ms": 60000})
     yield site

@@ -11,6 +11,14 @@ from lib import byunique, client, gen, processes, wire
 from lib.model import ascii_lower
 
 _numbers = itertools.count(1)
+EFFECTS = """
+CREATE TABLE effect (number bigserial, customer_id text, description text);
+CREATE FUNCTION note_effect() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema} AS $$
+BEGIN
+    INSERT INTO effect (customer_id, description) VALUES (NEW.customer_id, NEW.description);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER note_effect AFTER UPDATE ON ext_phone FOR EACH ROW EXECUTE FUNCTION note_effect()"""
 
 
 def new_id():
@@ -160,6 +168,10 @@ class Site:
         self.db.execute(sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
             sql.Identifier("ext_" + ascii_lower(ext_name)), sql.SQL(", ").join(map(sql.Identifier, columns)),
             sql.SQL(", ").join([sql.Placeholder()] * len(columns))), [customer] + list(record.values()))
+
+    def note_effects(self):
+        """From now on the table effect has a row for every update of a Phone record: an effect that is doubled is seen."""
+        self.db.execute(EFFECTS.format(schema=self.schema))
 
     def rows(self, extension):
         """The table of an extension (of the model) → {(customer, unique values): {attribute: value}}."""
