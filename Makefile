@@ -114,10 +114,11 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(OBJECTS)
 
 #: make test-it      the tests against real servers (TESTS=… picks some, as pytest takes it; JOBS=… so many files at once)
 # Tests mostly wait, for a session to time out or a server to start: more of them run at once than there are processors.
+# In the order of their names: the files with few tests, which would come last otherwise, take longest.
 JOBS ?= $(if $(TESTS),0,4)
 test-it: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
 	$(if $(SANITIZE),,@$(MAKE) --no-print-directory FAILPOINTS=1 $(BUILD)/failpoints/byunique)
-	$(if $(filter thread,$(SANITIZE)),TSAN_OPTIONS=suppressions=$(abspath tests/tsan.supp)) BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) BYUNIQUE_FAILPOINTS_BIN=$(abspath $(BUILD)/$(if $(SANITIZE),,failpoints/)byunique) $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadfile $(or $(TESTS),tests/lib tests/it)
+	$(if $(filter thread,$(SANITIZE)),TSAN_OPTIONS=suppressions=$(abspath tests/tsan.supp)) BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) BYUNIQUE_FAILPOINTS_BIN=$(abspath $(BUILD)/$(if $(SANITIZE),,failpoints/)byunique) $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(or $(TESTS),tests/lib tests/it)
 
 $(VENV)/.done: tests/requirements.txt
 	@deploy/deps all
