@@ -20,8 +20,20 @@ static int replication_factor(const rd_kafka_metadata_t *metadata, const char *t
 	return 0;
 }
 
+/* Without a controller the next question would wait for one. librdkafka's mock cluster names a broker that is none. */
+static bool has_controller(rd_kafka_t *client, const rd_kafka_metadata_t *metadata)
+{
+	int32_t id = rd_kafka_controllerid(client, 0);
+
+	for (int i = 0; i < metadata->broker_cnt; i++)
+		if (metadata->brokers[i].id == id)
+			return true;
+	return false;
+}
+
 /* Topics that are missing get 0. */
-static bool read_replication(rd_kafka_t *client, const struct config *config, struct topic_settings *settings, struct err *err)
+static bool read_replication(rd_kafka_t *client, const struct config *config, struct topic_settings *settings, bool *can_ask,
+			     struct err *err)
 {
 	const rd_kafka_metadata_t *metadata;
 	rd_kafka_resp_err_t code = rd_kafka_metadata(client, 1, NULL, &metadata, ASK_TIMEOUT_MS);
@@ -30,6 +42,7 @@ static bool read_replication(rd_kafka_t *client, const struct config *config, st
 		return kafka_error(err, code, "can't read Kafka's list of topics", NULL);
 	for (int role = 0; role < TOPIC_ROLES; role++)
 		settings[role].replication_factor = replication_factor(metadata, topic_of(config, role));
+	*can_ask = has_controller(client, metadata);
 	rd_kafka_metadata_destroy(metadata);
 	return true;
 }
@@ -109,24 +122,26 @@ static bool describe(rd_kafka_t *client, const char *topic, struct topic_setting
 
 /* --- all of them ---------------------------------------------------------------------------------------------------------- */
 
-/* Unknown settings are none that would keep a worker from its work. */
-static void read_one(rd_kafka_t *client, const char *topic, struct topic_settings *settings)
+/* Unknown settings are none that would keep a worker from its work. False: it would be in vain to go on asking. */
+static bool read_one(rd_kafka_t *client, const char *topic, struct topic_settings *settings)
 {
 	struct err err;
 
-	if (!describe(client, topic, settings, &err))
-		log_event(LOG_INFO, "topic_settings_unknown", "topic=%s detail=%s", log_quotes(topic), log_quotes(err.detail));
+	if (describe(client, topic, settings, &err))
+		return true;
+	log_event(LOG_INFO, "topic_settings_unknown", "topic=%s detail=%s", log_quotes(topic), log_quotes(err.detail));
+	return strcmp(err.origin, rd_kafka_err2name(RD_KAFKA_RESP_ERR__TIMED_OUT)) != 0;
 }
 
-/* Without a controller (librdkafka's mock cluster has none) the question would wait for one. */
 static bool read_all(rd_kafka_t *client, const struct config *config, struct topic_settings *settings, struct err *err)
 {
-	if (!read_replication(client, config, settings, err))
+	bool can_ask = false;
+
+	if (!read_replication(client, config, settings, &can_ask, err))
 		return false;
-	bool can_ask = rd_kafka_controllerid(client, 0) >= 0;
 	for (int role = 0; role < TOPIC_ROLES; role++)
 		if (can_ask && settings[role].replication_factor > 0)
-			read_one(client, topic_of(config, role), &settings[role]);
+			can_ask = read_one(client, topic_of(config, role), &settings[role]);
 	return true;
 }
 
