@@ -94,6 +94,7 @@ def torment(site, load, crew, journal):
     end([watching])
 
 
+@pytest.mark.timeout(600 + SECONDS)
 def test_nemesis(site):
     print("BYUNIQUE_SEED=%d BYUNIQUE_NEMESIS_SECONDS=%g" % (SEED, SECONDS))
     load = Load(SEED, PARTITIONS)

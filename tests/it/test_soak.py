@@ -5,6 +5,7 @@ BYUNIQUE_SOAK sets how many messages are sent; a million is the full scale."""
 import os
 import time
 
+import pytest
 from confluent_kafka import Consumer
 
 from lib import processes, schemas
@@ -48,6 +49,7 @@ def a_round(number):
             yield Message(None, key, b"\xc3\x01 poison %d" % at, [("traceparent", b"x")])
 
 
+@pytest.mark.timeout(420 + MESSAGES // 100)
 def test_flat(site):
     site.init(schemas.PHONE)
     with site.db.transaction():
