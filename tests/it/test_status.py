@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -221,10 +222,17 @@ def test_postgres_away(phones):
 # Watching
 
 
+@contextmanager
 def watching(site, *arguments, **options):
     options.setdefault("env", processes.environment())
-    return subprocess.Popen([byunique.PROGRAM] + byunique.options(site.settings) + ["status", "--watch"] + list(arguments),
-                            stdin=subprocess.DEVNULL, text=True, **options)
+    process = subprocess.Popen(
+        [byunique.PROGRAM] + byunique.options(site.settings) + ["status", "--watch"] + list(arguments),
+        stdin=subprocess.DEVNULL, text=True, **options)
+    with process:  # waits for its end
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_watch_json(phones):
@@ -259,9 +267,11 @@ def test_watch_goes_on_when_the_database_comes_back(phones):
 def read_terminal(terminal, until, timeout_s=60):
     """What the program draws, until all of this was there."""
     seen, deadline = b"", time.monotonic() + timeout_s
+    drawn = select.poll()
+    drawn.register(terminal, select.POLLIN)
     while not all(word in seen for word in until):
         assert time.monotonic() < deadline, seen[-2000:]
-        if select.select([terminal], [], [], 1)[0]:
+        if drawn.poll(1000):
             try:
                 seen += os.read(terminal, 65536)
             except OSError:  # the program has gone

@@ -137,11 +137,18 @@ host all all 127.0.0.1/32 trust
     def freeze(self):
         """All of it stands still; the kernel goes on taking connections for it."""
         for pid in [self.process.pid] + processes.children(self.process.pid):
-            os.kill(pid, signal.SIGSTOP)
+            self._signal(pid, signal.SIGSTOP)
 
     def thaw(self):
         for pid in processes.children(self.process.pid) + [self.process.pid]:
-            os.kill(pid, signal.SIGCONT)
+            self._signal(pid, signal.SIGCONT)
+
+    @staticmethod
+    def _signal(pid, sig):
+        try:
+            os.kill(pid, sig)
+        except ProcessLookupError:
+            pass  # a session that has just ended
 
     def destroy(self):
         self.relay.close()

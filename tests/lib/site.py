@@ -46,6 +46,7 @@ class Site:
         self.workers, self._open = [], []
         self.logs = []  # paths of more that is worth a look when a test fails
         self.admin = client.Admin(kafka.servers)
+        self.sender = self.result_reader = None  # until the topics are there
         self.db = self._connect()
 
     def _connect(self):
@@ -193,3 +194,6 @@ class Site:
                 each.close()
             except psycopg.Error:
                 pass  # its server was restarted
+        # A failed test's report keeps the site: its clients, with their threads and descriptors, end here.
+        self._open.clear()
+        self.admin = self.sender = self.result_reader = self.db = None
