@@ -70,5 +70,5 @@ void command_encode(struct schemas *schemas, const struct command *command, stru
 void result_encode(struct schemas *schemas, const struct result *result, struct buf *out)
 {
 	put_frame(schemas, SUBJECT_RESULT, out);
-	encode_result(schemas->encoder, result, out);
+	encode_result(result, out);
 }

@@ -1,7 +1,7 @@
-/* avro-c's generic values, one per schema, filled anew for every message and written into the caller's buffer. Facts of
- * avro-c 1.11.1 that shape this:
+/* Commands by avro-c: one generic value, filled anew for every message and written into the caller's buffer. Results by
+ * hand. Facts of avro-c 1.11.1 that shape the first:
  * - avro_value_set_string_len copies; avro_value_give_string_len takes a buffer as it is, and one without a `free` stays
- *   ours. So strings are lent, never copied: no allocation per value (314 ns a result). The size that it wants counts a
+ *   ours. So strings are lent, never copied: no allocation per value. The size that it wants counts a
  *   terminating NUL, which is neither read nor written.
  * - A map's keys are C strings and equal ones are merged; a command must be writable with a name twice. In Avro's binary
  *   encoding a map is the same bytes as an array of records of key and value, so the value for commands is made from our
@@ -15,6 +15,7 @@
 #include <avro.h>
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MUST(call) ASSERT((call) == 0)
 
@@ -27,7 +28,7 @@ struct mould {
 };
 
 struct encoder {
-	struct mould command, result;
+	struct mould command;
 	avro_writer_t writer;
 };
 
@@ -87,8 +88,7 @@ bool encoder_open(struct encoder **out, struct err *err)
 	struct encoder *encoder = xcalloc(1, sizeof(*encoder));
 
 	encoder->writer = avro_writer_memory(NULL, 0);
-	bool ok = encoder->writer != NULL && open_command_mould(&encoder->command, err) &&
-		  mould_open(&encoder->result, embedded_result_schema(), err);
+	bool ok = encoder->writer != NULL && open_command_mould(&encoder->command, err);
 	if (!ok) {
 		encoder_close(encoder);
 		encoder = NULL;
@@ -102,7 +102,6 @@ void encoder_close(struct encoder *encoder)
 	if (encoder == NULL)
 		return;
 	mould_close(&encoder->command);
-	mould_close(&encoder->result);
 	if (encoder->writer != NULL)
 		avro_writer_free(encoder->writer);
 	free(encoder);
@@ -153,18 +152,6 @@ static void put_nullable_string(avro_value_t *record, size_t index, struct slice
 	avro_value_t branch;
 	if (put_presence(record, index, text.base != NULL, &branch))
 		lend_string(&branch, text);
-}
-
-static void put_int(avro_value_t *record, size_t index, int32_t number)
-{
-	avro_value_t field = field_of(record, index);
-	MUST(avro_value_set_int(&field, number));
-}
-
-static void put_long(avro_value_t *record, size_t index, int64_t number)
-{
-	avro_value_t field = field_of(record, index);
-	MUST(avro_value_set_long(&field, number));
 }
 
 static void put_nullable_long(avro_value_t *record, size_t index, bool present, int64_t number)
@@ -246,46 +233,78 @@ void encode_command(struct encoder *encoder, const struct command *command, stru
 
 /* ---- results: fields in the order of UpdateResult.avsc ---- */
 
-static void fill_problem(avro_value_t *problem, const struct result *result)
+/* By hand: every command is answered, and filling avro-c's value and writing it takes ten times as long (0.54 µs). Each
+ * returns the place behind what it wrote; encode_result() has seen to the room. */
+
+static char *write_long(char *at, int64_t number)
 {
-	put_string(problem, 0, result->code);
-	put_string(problem, 1, result->title);
-	put_string(problem, 2, result->detail);
-	put_nullable_string(problem, 3, result->attribute);
+	uint64_t zigzag = ((uint64_t)number << 1) ^ (uint64_t)(number >> 63);
+
+	for (; zigzag >= 0x80; zigzag >>= 7)
+		*at++ = (char)(zigzag | 0x80);
+	*at++ = (char)zigzag;
+	return at;
 }
 
-static void fill_source(avro_value_t *source, const struct result *result)
+static char *write_string(char *at, struct slice text)
 {
-	put_string(source, 0, result->source_topic);
-	put_int(source, 1, result->source_partition);
-	put_long(source, 2, result->source_offset);
+	at = write_long(at, (int64_t)text.len);
+	if (text.len > 0)
+		memcpy(at, text.base, text.len);
+	return at + text.len;
 }
 
-static void fill_result(avro_value_t *record, const struct result *result)
+/* The number of a branch in the union of null and something. */
+static char *write_presence(char *at, bool present)
 {
-	avro_value_t problem;
-
-	put_int(record, 0, result->status);
-	put_nullable_string(record, 1, result->command_id);
-	put_nullable_string(record, 2, result->customer_id);
-	put_nullable_string(record, 3, result->ext_name);
-	put_nullable_string(record, 4, result->batch_id);
-	if (put_presence(record, 5, result->code.base != NULL, &problem))
-		fill_problem(&problem, result);
-	avro_value_t duplicate = field_of(record, 6);
-	MUST(avro_value_set_boolean(&duplicate, result->duplicate));
-	avro_value_t source = field_of(record, 7);
-	fill_source(&source, result);
-	put_nullable_long(record, 8, result->has_issued_at, result->issued_at_ms);
-	put_long(record, 9, result->processed_at_ms);
+	return write_long(at, present);
 }
 
-void encode_result(struct encoder *encoder, const struct result *result, struct buf *out)
+static char *write_nullable_string(char *at, struct slice text)
+{
+	at = write_presence(at, text.base != NULL);
+	return text.base != NULL ? write_string(at, text) : at;
+}
+
+static char *write_problem(char *at, const struct result *result)
+{
+	at = write_string(at, result->code);
+	at = write_string(at, result->title);
+	at = write_string(at, result->detail);
+	return write_nullable_string(at, result->attribute);
+}
+
+static char *write_source(char *at, const struct result *result)
+{
+	at = write_string(at, result->source_topic);
+	at = write_long(at, result->source_partition);
+	return write_long(at, result->source_offset);
+}
+
+static char *write_result(char *at, const struct result *result)
+{
+	at = write_long(at, result->status);
+	at = write_nullable_string(at, result->command_id);
+	at = write_nullable_string(at, result->customer_id);
+	at = write_nullable_string(at, result->ext_name);
+	at = write_nullable_string(at, result->batch_id);
+	at = write_presence(at, result->code.base != NULL);
+	if (result->code.base != NULL)
+		at = write_problem(at, result);
+	*at++ = (char)result->duplicate;
+	at = write_source(at, result);
+	at = write_presence(at, result->has_issued_at);
+	if (result->has_issued_at)
+		at = write_long(at, result->issued_at_ms);
+	return write_long(at, result->processed_at_ms);
+}
+
+void encode_result(const struct result *result, struct buf *out)
 {
 	size_t bound = result->command_id.len + result->customer_id.len + result->ext_name.len + result->batch_id.len +
 		       result->code.len + result->title.len + result->detail.len + result->attribute.len +
 		       result->source_topic.len + 24 * NUMBER_BYTES_MAX;
 
-	fill_result(&encoder->result.value, result);
-	write_value(encoder, &encoder->result.value, bound, out);
+	out->len = (size_t)(write_result(buf_reserve(out, bound), result) - out->base);
+	out->base[out->len] = '\0';
 }

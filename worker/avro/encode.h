@@ -11,6 +11,6 @@ void encoder_close(struct encoder *encoder); /* NULL is fine */
 
 /* Appended to *out. Nothing is allocated but what *out needs to grow, once every field has been filled before. */
 void encode_command(struct encoder *encoder, const struct command *command, struct buf *out);
-void encode_result(struct encoder *encoder, const struct result *result, struct buf *out);
+void encode_result(const struct result *result, struct buf *out);
 
 #endif
