@@ -78,7 +78,8 @@ struct folded {
 	uint32_t message;
 };
 
-/* The changes of one extension, sorted by key, so that two workers lock records in the same order. */
+/* The changes of one extension, sorted by key, so that two workers lock records in the same order. Those that store
+ * nothing are a group of their own, without columns. */
 struct group {
 	const struct extension *extension;
 	struct change *changes;

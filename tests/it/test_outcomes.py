@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib import check, schemas, wire
+from lib import check, processes, schemas, wire
 from lib.gen import Message
 from lib.model import DONE, STATUS, Answer, Model
 from lib.site import new_id
@@ -186,6 +186,29 @@ def test_refused_by_the_database(site, how):
     assert {customer: (kind, text) for customer, kind, text in rows} == last
     site.stop()
     check.dead_letters(site, sent, results, site.reader(site.dead_letters).to_end())
+
+
+def test_beside_other_programs(site):
+    """Another program holds the records in hand: what it wrote meanwhile stays, and what it deleted is not found."""
+    customers = ["c%d" % number for number in range(60)]
+    for customer in customers:
+        site.insert("Phone", customer, PhoneNumber="1", prefix="+1")
+    site.running()
+    other = site.second_connection()
+    with other.transaction():
+        other.execute("UPDATE ext_phone SET description = 'other', prefix = '+9' WHERE customer_id = 'c7'")
+        other.execute("DELETE FROM ext_phone WHERE customer_id = 'c8'")
+        sent = site.send(*[phone(NUMBER, ("prefix", "string", "+2"), ("PhoneType", "int", number), customer_id=customer)
+                           for number, customer in enumerate(customers)], phone(NUMBER, customer_id="c9"))
+        waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%' || %s || '%%'"
+        processes.wait_for(lambda: site.db.execute(waiting, ["ext_phone"]).fetchall(), "the worker to meet the lock")
+    results = site.results_of(sent)
+    assert [result.code for result in results] == [None] * 8 + ["RecordNotFound"] + [None] * 52
+    rows = site.db.execute("SELECT customer_id, prefix, phonetype, description FROM ext_phone WHERE customer_id LIKE 'c%'")
+    assert sorted(rows.fetchall()) == sorted(
+        (customer, "+2", number, "other" if number == 7 else None)
+        for number, customer in enumerate(customers) if number != 8)
+    site.stop()
 
 
 def test_refused_id_is_free_again(site):

@@ -398,6 +398,7 @@ static void carry_out(struct table *table, const struct span *span, const struct
 		const struct group *group = &plan->groups[g];
 		for (uint32_t c = 0; c < group->change_count; c++) {
 			const struct change *change = &group->changes[c];
+			assert_int_equal(change->cell_count > 0, columns_count(&group->columns) > 0);
 			int customer, key;
 			where(&messages[change->message], &customer, &key);
 			if (table->there[customer][key])

@@ -1,15 +1,16 @@
 /* The UPDATE's shape. Everything about a batch's answers is decided in the one statement, so that outcomes can be stored
  * without another round trip:
  *
- *   t      the net changes, from arrays, numbered by place
- *   x      further commands folded into a change: same record, same fate
- *   hit    the UPDATE itself; its RETURNING tells which changes found their record
- *   seen   changes that store nothing (unique attributes only): their record is only looked up
- *   miss   commands whose change found no record
- *   the answer: a refusal for each miss, stored and returned
+ *   hit    the UPDATE itself, from arrays, numbered by place; its RETURNING tells which changes found their record.
+ *          Changes that store nothing (unique attributes only) have a statement of their own, which only looks
+ *   miss   the changes whose number is not among them
+ *   lost   the commands behind these, those folded into such a change as well: same record, same fate
+ *   the answer: a refusal for each, stored and returned
  *
- * Membership is asked as [NOT] IN (SELECT …) in forms that PostgreSQL always turns into a hashed subplan: as a join, the
- * planner could choose a nested loop, which is quadratic. A mask tells absent (keep) from null (clear) attributes. */
+ * What only a refusal needs, position and offset, is taken from its array by subscript: misses are few, and every further
+ * array of unnest() costs each change a tenth of a microsecond. Membership is asked in forms that PostgreSQL always turns
+ * into a hashed subplan ([NOT] IN (SELECT …), kept from becoming a join by IS TRUE): as a join, the planner could choose a
+ * nested loop, which is quadratic. A mask tells absent (keep) from null (clear) attributes. */
 #include "compose.h"
 
 #include "byunique/outcome.h"
@@ -46,14 +47,13 @@ static void next_param(struct buf *sql, unsigned *param, const char *type)
 	++*param;
 }
 
-static void changes_cte(const struct extension *extension, const struct columns *columns, unsigned *param, struct buf *sql)
+/* FROM unnest(…) WITH ORDINALITY AS t (…) */
+static void changes(const struct extension *extension, const struct columns *columns, unsigned *param, struct buf *sql)
 {
-	buf_adds(sql, "WITH t AS MATERIALIZED (\n  SELECT * FROM unnest(");
+	buf_adds(sql, "FROM unnest(");
 	next_param(sql, param, "text[]");
 	for (unsigned k = 0; k < extension->unique_count; k++)
 		next_param(sql, param, pg_type_array((int)extension->attributes[extension->unique[k]].type));
-	next_param(sql, param, "int4[]");
-	next_param(sql, param, "int8[]");
 	for (unsigned m = 0; m < columns_masks(columns); m++)
 		next_param(sql, param, "int8[]");
 	for (unsigned a = 0; a < extension->attribute_count; a++)
@@ -62,23 +62,12 @@ static void changes_cte(const struct extension *extension, const struct columns 
 	buf_adds(sql, ")\n  WITH ORDINALITY AS t (customer_id");
 	for (unsigned k = 0; k < extension->unique_count; k++)
 		buf_printf(sql, ", k%u", k);
-	buf_adds(sql, ", position_id, message_offset");
 	for (unsigned m = 0; m < columns_masks(columns); m++)
 		buf_printf(sql, ", m%u", m);
 	for (unsigned a = 0; a < extension->attribute_count; a++)
 		if (columns_has(columns, a))
 			buf_printf(sql, ", v%u", a);
-	buf_adds(sql, ", i)\n)");
-}
-
-static void folded_cte(unsigned *param, struct buf *sql)
-{
-	buf_adds(sql, ", x AS MATERIALIZED (\n  SELECT * FROM unnest(");
-	next_param(sql, param, "int8[]");
-	next_param(sql, param, "text[]");
-	next_param(sql, param, "int4[]");
-	next_param(sql, param, "int8[]");
-	buf_adds(sql, ")\n  AS x (i, customer_id, position_id, message_offset)\n)");
+	buf_adds(sql, ", i)");
 }
 
 static void assignments(const struct extension *extension, const struct columns *columns, struct buf *sql)
@@ -108,54 +97,62 @@ static void same_record(const struct extension *extension, struct buf *sql)
 	}
 }
 
-static void any_flag(const struct columns *columns, struct buf *sql)
+static void hit_cte(const struct extension *extension, const struct columns *columns, unsigned *param, struct buf *sql)
 {
-	buf_adds(sql, " AND (");
-	for (unsigned m = 0; m < columns_masks(columns); m++)
-		buf_printf(sql, "%st.m%u", m ? " | " : "", m);
-	buf_addc(sql, ')');
-}
+	bool writes = columns_count(columns) > 0;
 
-static void found_ctes(const struct extension *extension, const struct columns *columns, struct buf *sql)
-{
-	if (columns_count(columns) > 0) {
-		buf_adds(sql, ", hit AS (\n  UPDATE ");
+	buf_adds(sql, writes ? "WITH hit AS (\n  UPDATE " : "WITH hit AS MATERIALIZED (\n  SELECT t.i ");
+	if (writes) {
 		quote_name(sql, extension->table);
 		buf_adds(sql, " AS e\n  SET ");
 		assignments(extension, columns, sql);
-		buf_adds(sql, "\n  FROM t WHERE ");
-		same_record(extension, sql);
-		any_flag(columns, sql);
-		buf_adds(sql, " <> 0\n  RETURNING t.i\n)");
+		buf_adds(sql, "\n  ");
 	}
-	buf_adds(sql, ", seen AS (\n  SELECT t.i FROM t JOIN ");
-	quote_name(sql, extension->table);
-	buf_adds(sql, " AS e ON ");
+	changes(extension, columns, param, sql);
+	if (!writes) {
+		buf_adds(sql, "\n  JOIN ");
+		quote_name(sql, extension->table);
+		buf_adds(sql, " AS e ON ");
+	} else {
+		buf_adds(sql, "\n  WHERE ");
+	}
 	same_record(extension, sql);
-	any_flag(columns, sql);
-	buf_adds(sql, " = 0\n), found AS MATERIALIZED (\n  ");
-	if (columns_count(columns) > 0)
-		buf_adds(sql, "SELECT * FROM hit UNION ALL ");
-	buf_adds(sql, "SELECT * FROM seen\n)");
+	buf_adds(sql, writes ? "\n  RETURNING t.i\n)" : "\n)");
+}
+
+static void missed_ctes(unsigned *param, struct buf *sql)
+{
+	buf_adds(sql, ", miss AS MATERIALIZED (\n"
+		      "  SELECT i, customer_id FROM unnest($1::text[]) WITH ORDINALITY AS c (customer_id, i)\n"
+		      "  WHERE i NOT IN (SELECT i FROM hit)\n"
+		      "), lost AS (\n"
+		      "  SELECT (");
+	next_param(sql, param, "int4[]");
+	buf_adds(sql, ")[i] AS position_id, (");
+	next_param(sql, param, "int8[]");
+	buf_adds(sql, ")[i] AS message_offset, customer_id FROM miss\n"
+		      "  UNION ALL\n"
+		      "  SELECT position_id, message_offset, customer_id FROM unnest(");
+	next_param(sql, param, "int8[]");
+	next_param(sql, param, "text[]");
+	next_param(sql, param, "int4[]");
+	next_param(sql, param, "int8[]");
+	buf_adds(sql, ")\n"
+		      "  AS x (i, customer_id, position_id, message_offset) WHERE (i IN (SELECT i FROM miss)) IS TRUE\n"
+		      ")\n");
 }
 
 void compose_update(const struct extension *extension, const struct columns *columns, struct buf *sql)
 {
 	unsigned param = 1;
 
-	changes_cte(extension, columns, &param, sql);
-	folded_cte(&param, sql);
-	found_ctes(extension, columns, sql);
-	buf_adds(sql, ", miss AS (\n"
-		      "  SELECT position_id, message_offset, customer_id FROM t WHERE i NOT IN (SELECT i FROM found)\n"
-		      "  UNION ALL\n"
-		      "  SELECT position_id, message_offset, customer_id FROM x WHERE i NOT IN (SELECT i FROM found)\n"
-		      ")\n"
-		      "INSERT INTO refusal (position_id, message_offset, code)\n");
+	hit_cte(extension, columns, &param, sql);
+	missed_ctes(&param, sql);
 	buf_printf(sql,
+		   "INSERT INTO refusal (position_id, message_offset, code)\n"
 		   "SELECT position_id, message_offset,\n"
-		   "       CASE WHEN EXISTS (SELECT FROM profile p WHERE p.customer_id = miss.customer_id) THEN %d ELSE %d END\n"
-		   "FROM miss\n"
+		   "       CASE WHEN EXISTS (SELECT FROM profile p WHERE p.customer_id = lost.customer_id) THEN %d ELSE %d END\n"
+		   "FROM lost\n"
 		   "RETURNING position_id, message_offset, code",
 		   OUTCOME_RECORD_NOT_FOUND, OUTCOME_CUSTOMER_NOT_FOUND);
 }

@@ -8,19 +8,19 @@
 
 enum { MASK_BITS = 63 }; /* flags in one bigint of the mask of attributes present */
 
-/* How many bigints the mask takes; at least one. */
+/* How many bigints the mask takes. */
 static inline unsigned columns_masks(const struct columns *columns)
 {
-	unsigned count = columns_count(columns);
-	return count ? (count + MASK_BITS - 1) / MASK_BITS : 1;
+	return (columns_count(columns) + MASK_BITS - 1) / MASK_BITS;
 }
 
 /* The batch's statement for an extension: one UPDATE from arrays, which also stores a refusal for every command whose
- * record was not found, and returns these refusals (position id, offset, code).
+ * record was not found, and returns these refusals (position id, offset, code). Without columns it only looks for the
+ * records.
  *
- * Parameters are arrays, one element for each net change: customer ids, the unique attributes in their order, position
- * ids, offsets, masks (columns_masks() of them), the attributes of `columns` in ascending order; then, one element for each
- * command folded into a change: number of the change (from 1), customer id, position id, offset. */
+ * Parameters are arrays, one element for each net change: customer ids, the unique attributes in their order, masks
+ * (columns_masks() of them), the attributes of `columns` in ascending order, position ids, offsets; then, one element for
+ * each command folded into a change: number of the change (from 1), customer id, position id, offset. */
 void compose_update(const struct extension *extension, const struct columns *columns, struct buf *sql);
 unsigned compose_update_params(const struct extension *extension, const struct columns *columns);
 

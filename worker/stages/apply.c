@@ -17,11 +17,11 @@ enum { ENCODING = 1 }; /* of outcome.entries and of the results that are made fr
 
 /* --- the UPDATE of an extension ------------------------------------------------------------------------------------------- */
 
-static struct update *find_update(struct store *store, const struct extension *extension, int64_t version)
+static struct update *find_update(struct store *store, const struct extension *extension, bool writes, int64_t version)
 {
 	for (uint32_t i = 0; i < store->update_count; i++) {
 		struct update *update = store->updates[i];
-		if (update->extension_id != extension->id)
+		if (update->extension_id != extension->id || update->writes != writes)
 			continue;
 		if (update->catalogue_version != version) { /* indexes mean other attributes now */
 			pg_statement_release(store->pg, &update->statement);
@@ -33,14 +33,14 @@ static struct update *find_update(struct store *store, const struct extension *e
 	}
 	store->updates = xrealloc(store->updates, sizeof(*store->updates) * (store->update_count + 1));
 	struct update *update = xcalloc(1, sizeof(*update));
-	*update = (struct update){.extension_id = extension->id, .catalogue_version = version};
+	*update = (struct update){.extension_id = extension->id, .writes = writes, .catalogue_version = version};
 	store->updates[store->update_count++] = update;
 	return update;
 }
 
 static struct update *update_for(struct store *store, const struct group *group, int64_t version)
 {
-	struct update *update = find_update(store, group->extension, version);
+	struct update *update = find_update(store, group->extension, columns_count(&group->columns) > 0, version);
 
 	if (columns_merge(&update->columns, &group->columns) || update->sql.len == 0) {
 		pg_statement_release(store->pg, &update->statement);
@@ -53,7 +53,7 @@ static struct update *update_for(struct store *store, const struct group *group,
 
 /* Parameter buffers in the order that compose_update() gives. */
 struct update_arrays {
-	struct buf *customer, *keys, *position, *offset, *masks, *values, *folded;
+	struct buf *customer, *keys, *masks, *values, *position, *offset, *folded;
 };
 
 enum { FOLDED_ARRAYS = 4 };
@@ -67,11 +67,11 @@ static struct update_arrays begin_update_arrays(struct store *store, const struc
 	store_array(store, 3 + keys + masks + values + FOLDED_ARRAYS); /* all there before pointers are taken */
 	struct buf *at = store_array(store, 0);
 	struct update_arrays arrays = {.customer = at, .keys = at + 1};
-	arrays.position = arrays.keys + keys;
-	arrays.offset = arrays.position + 1;
-	arrays.masks = arrays.position + 2;
+	arrays.masks = arrays.keys + keys;
 	arrays.values = arrays.masks + masks;
-	arrays.folded = arrays.values + values;
+	arrays.position = arrays.values + values;
+	arrays.offset = arrays.position + 1;
+	arrays.folded = arrays.position + 2;
 
 	pg_array_begin(arrays.customer, PG_TEXT);
 	for (unsigned k = 0; k < keys; k++)
@@ -109,7 +109,7 @@ static void add_values(const struct change *change, const struct extension *exte
 			mask = 0;
 		}
 	}
-	if (flag % MASK_BITS != 0 || flag == 0)
+	if (flag % MASK_BITS != 0)
 		pg_array_int8(&arrays->masks[flag / MASK_BITS], (int64_t)mask);
 }
 

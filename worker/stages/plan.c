@@ -182,6 +182,53 @@ static uint32_t count_extensions(const struct item *items, uint32_t count)
 	return extensions;
 }
 
+/* --- changes that store nothing ------------------------------------------------------------------------------------------ */
+
+static uint32_t count_looks(const struct group *group)
+{
+	uint32_t looks = 0;
+	for (uint32_t i = 0; i < group->change_count; i++)
+		looks += group->changes[i].cell_count == 0;
+	return looks;
+}
+
+/* Moves the changes that only look for their record, with what is folded into them, into a group of their own. */
+static void part_looks(struct group *group, struct group *looks, uint32_t looks_count, struct arena *arena)
+{
+	struct group all = *group;
+	uint32_t *places = arena_array(arena, uint32_t, all.change_count); /* in the new groups */
+	bool *is_look = arena_array(arena, bool, all.change_count);
+
+	*looks = (struct group){.extension = all.extension,
+				.changes = arena_array(arena, struct change, looks_count),
+				.folded = arena_array(arena, struct folded, all.folded_count)};
+	group->change_count = group->folded_count = 0;
+	for (uint32_t i = 0; i < all.change_count; i++) {
+		is_look[i] = all.changes[i].cell_count == 0;
+		struct group *part = is_look[i] ? looks : group;
+		places[i] = part->change_count;
+		part->changes[part->change_count++] = all.changes[i];
+	}
+	for (uint32_t i = 0; i < all.folded_count; i++) {
+		struct folded folded = all.folded[i];
+		struct group *part = is_look[folded.change] ? looks : group;
+		folded.change = places[folded.change];
+		part->folded[part->folded_count++] = folded;
+	}
+}
+
+/* They lock nothing, so their groups may come last. */
+static void part_all_looks(struct plan *plan, struct arena *arena)
+{
+	uint32_t extensions = plan->group_count;
+
+	for (uint32_t i = 0; i < extensions; i++) {
+		uint32_t looks = count_looks(&plan->groups[i]);
+		if (looks > 0 && looks < plan->groups[i].change_count)
+			part_looks(&plan->groups[i], &plan->groups[plan->group_count++], looks, arena);
+	}
+}
+
 void plan_span(struct span *span, struct plan *plan)
 {
 	struct arena *arena = &span->batch->arena;
@@ -192,7 +239,7 @@ void plan_span(struct span *span, struct plan *plan)
 	uint32_t count = sorted_items(span, &items);
 	struct change *changes = arena_array(arena, struct change, count);
 	struct folded *folded = arena_array(arena, struct folded, count);
-	*plan = (struct plan){.groups = arena_zarray(arena, struct group, count_extensions(items, count)), .planned = count};
+	*plan = (struct plan){.groups = arena_zarray(arena, struct group, 2 * count_extensions(items, count)), .planned = count};
 	for (uint32_t i = 0; i < count; i++) {
 		if (group == NULL || group->extension != items[i].message->extension) {
 			group = &plan->groups[plan->group_count++];
@@ -202,4 +249,5 @@ void plan_span(struct span *span, struct plan *plan)
 		}
 		add_command(group, span, items[i].message);
 	}
+	part_all_looks(plan, arena);
 }

@@ -8,6 +8,7 @@
  * preparations serve for good. */
 struct update {
 	int32_t extension_id;
+	bool writes; /* false: only looks for records */
 	int64_t catalogue_version;
 	struct columns columns;
 	struct buf sql; /* owned */
