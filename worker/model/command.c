@@ -255,21 +255,30 @@ static struct slice *encode_attributes(const struct command *command, struct are
 	return encoded;
 }
 
-void command_content_hash(const struct command *command, struct arena *scratch, struct content_hash *hash)
+/* All of it, in one piece: a call for each part would cost more than hashing it. */
+static struct slice encode_content(const struct command *command, struct arena *scratch)
 {
 	const struct slice *encoded = encode_attributes(command, scratch);
-	size_t head_size = 3 * sizeof(uint32_t) + command->customer_id.len + command->ext_name.len;
-	char *head = arena_alloc(scratch, head_size), *at = head;
-	uint8_t digest[SHA256_BYTES];
+	size_t size = 3 * sizeof(uint32_t) + command->customer_id.len + command->ext_name.len;
 
+	for (uint32_t i = 0; i < command->attribute_count; i++)
+		size += encoded[i].len;
+	char *whole = arena_alloc(scratch, size), *at = whole;
 	at = put_text(at, command->customer_id);
 	at = put_lower(at, command->ext_name);
-	put_u32(at, command->attribute_count);
+	at = put_u32(at, command->attribute_count);
+	for (uint32_t i = 0; i < command->attribute_count; i++)
+		at = (char *)memcpy(at, encoded[i].base, encoded[i].len) + encoded[i].len;
+	return slice_of(whole, size);
+}
+
+void command_content_hash(const struct command *command, struct arena *scratch, struct content_hash *hash)
+{
+	struct slice content = encode_content(command, scratch);
+	uint8_t digest[SHA256_BYTES];
 
 	EVP_MD_CTX *context = sha256_begin();
-	sha256_add(context, head, head_size);
-	for (uint32_t i = 0; i < command->attribute_count; i++)
-		sha256_add(context, encoded[i].base, encoded[i].len);
+	sha256_add(context, content.base, content.len);
 	sha256_end(context, digest);
 	memcpy(hash->bytes, digest, sizeof(hash->bytes));
 }
@@ -301,37 +310,27 @@ static bool is_hyphen_place(size_t i)
 	return i == 8 || i == 13 || i == 18 || i == 23;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+/* The digit's value and one more; 0: none. */
+static const uint8_t hex_digits[256] = {
+	['0'] = 1,  ['1'] = 2,	['2'] = 3,  ['3'] = 4,	['4'] = 5,  ['5'] = 6,	['6'] = 7,  ['7'] = 8,
+	['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+	['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 bool uuid_parse(struct slice text, struct uuid *uuid)
 {
-	unsigned digits = 0;
+	static const uint8_t places[] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
+	const unsigned char *chars = (const unsigned char *)text.base;
+	bool good = true;
 
-	if (text.len != UUID_CHARS)
+	if (text.len != UUID_CHARS || chars[8] != '-' || chars[13] != '-' || chars[18] != '-' || chars[23] != '-')
 		return false;
-	*uuid = (struct uuid){{0}};
-	for (size_t i = 0; i < UUID_CHARS; i++) {
-		if (is_hyphen_place(i)) {
-			if (text.base[i] != '-')
-				return false;
-			continue;
-		}
-		int digit = hex_digit(text.base[i]);
-		if (digit < 0)
-			return false;
-		uint8_t *byte = &uuid->bytes[digits++ / 2];
-		*byte = (uint8_t)(*byte << 4 | digit);
+	for (size_t i = 0; i < sizeof(places); i++) {
+		unsigned high = hex_digits[chars[places[i]]], low = hex_digits[chars[places[i] + 1]];
+		good &= high != 0 && low != 0;
+		uuid->bytes[i] = (uint8_t)((high - 1) << 4 | (low - 1));
 	}
-	return true;
+	return good;
 }
 
 void uuid_format(const struct uuid *uuid, char text[UUID_CHARS + 1])

@@ -19,6 +19,17 @@ static void add_number(struct own_headers *headers, const char *name, int64_t nu
 	add(headers, name, slice_of(headers->numbers[at], (size_t)len));
 }
 
+/* Three digits. For every result, and snprintf() takes a tenth of a microsecond. */
+static void add_status(struct own_headers *headers, int status)
+{
+	char *digits = headers->numbers[0];
+
+	digits[0] = (char)('0' + status / 100);
+	digits[1] = (char)('0' + status / 10 % 10);
+	digits[2] = (char)('0' + status % 10);
+	add(headers, "byunique.status", slice_of(digits, 3));
+}
+
 /* One for each loss, so that a consumer need not take a list apart. */
 static void add_cuts(struct own_headers *headers, unsigned cuts)
 {
@@ -38,7 +49,7 @@ void result_headers(const struct message *message, unsigned cuts, struct own_hea
 
 	headers->count = 0;
 	add_cuts(headers, cuts);
-	add_number(headers, "byunique.status", outcome_status(message->answer.code), 0);
+	add_status(headers, outcome_status(message->answer.code));
 	if (code != NULL)
 		add(headers, "byunique.code", slice_cstr(code));
 }
