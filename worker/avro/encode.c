@@ -238,7 +238,7 @@ void encode_command(struct encoder *encoder, const struct command *command, stru
 
 static char *write_long(char *at, int64_t number)
 {
-	uint64_t zigzag = ((uint64_t)number << 1) ^ (uint64_t)(number >> 63);
+	uint64_t zigzag = (uint64_t)number << 1 ^ (number < 0 ? UINT64_MAX : 0);
 
 	for (; zigzag >= 0x80; zigzag >>= 7)
 		*at++ = (char)(zigzag | 0x80);
