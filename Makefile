@@ -55,6 +55,7 @@ MAIN       := $(BUILD)/worker/main.o
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 VENV       := build/venv
 KAFKA      := build/kafka/.done
+EXAMPLES   := build/examples/java/.done build/examples/go/.done
 
 # V=1 shows the commands in full.
 Q          := $(if $(V),,@)
@@ -116,7 +117,7 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(OBJECTS)
 # Tests mostly wait, for a session to time out or a server to start: more of them run at once than there are processors.
 # In the order of their names: the files with few tests, which would come last otherwise, take longest.
 JOBS ?= $(if $(TESTS),0,4)
-test-it: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
+test-it: $(BUILD)/byunique $(VENV)/.done $(KAFKA) $(EXAMPLES)
 	$(if $(SANITIZE),,@$(MAKE) --no-print-directory FAILPOINTS=1 $(BUILD)/failpoints/byunique)
 	$(if $(filter thread,$(SANITIZE)),TSAN_OPTIONS=suppressions=$(abspath tests/tsan.supp)) BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) BYUNIQUE_FAILPOINTS_BIN=$(abspath $(BUILD)/$(if $(SANITIZE),,failpoints/)byunique) $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart 2 $(or $(TESTS),tests/lib tests/it)
 
@@ -129,6 +130,13 @@ $(VENV)/.done: tests/requirements.txt
 $(KAFKA): tests/lib/kafka/pom.xml
 	@deploy/deps all
 	tests/lib/kafka/fetch build/kafka
+	@touch $@
+
+build/examples/java/.done: $(shell find docs/examples/java -type f)
+build/examples/go/.done: $(wildcard docs/examples/go/*)
+$(EXAMPLES): build/examples/%/.done: tests/lib/build-examples schemas/UpdateByUnique.avsc schemas/UpdateResult.avsc
+	@deploy/deps all
+	tests/lib/build-examples $* $(@D)
 	@touch $@
 
 #: make torture      nemesis runs for SECONDS=900, each with a seed of its own and ROUND=180 s of faults (SEED=…: the first)
@@ -183,7 +191,7 @@ uninstall:
 #: make clean        remove what was built; build/venv and build/kafka stay
 #: make distclean    remove these too
 clean:
-	rm -rf $(BUILD)/worker $(BUILD)/tests $(BUILD)/unit $(BUILD)/bench $(BUILD)/byunique $(BUILD)/sanitize \
+	rm -rf build/examples $(BUILD)/worker $(BUILD)/tests $(BUILD)/unit $(BUILD)/bench $(BUILD)/byunique $(BUILD)/sanitize \
 	       $(BUILD)/sanitize-thread $(BUILD)/failpoints $(BUILD)/fuzz
 .PHONY: distclean
 distclean:
