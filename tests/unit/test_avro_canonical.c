@@ -165,6 +165,65 @@ static void test_depth(void **state)
 	assert_false(nested_is_valid(1000000));
 }
 
+static bool is_valid(const struct buf *json, const char *why_not)
+{
+	uint64_t fingerprint;
+	struct err err;
+
+	if (schema_fingerprint(buf_slice(json), &fingerprint, &err))
+		return true;
+	if (strstr(err.detail, why_not) == NULL)
+		fail_msg("\"%s\" does not say \"%s\"", err.detail, why_not);
+	return false;
+}
+
+/* An enum with so many symbols, or a record with so many fields. */
+static bool wide_is_valid(const char *kind, const char *list, const char *before, const char *after, unsigned count)
+{
+	struct buf json = BUF_EMPTY;
+
+	buf_printf(&json, "{\"type\":\"%s\",\"name\":\"W\",\"%s\":[", kind, list);
+	for (unsigned i = 0; i < count; i++) {
+		buf_printf(&json, "%s%s%u%s", i > 0 ? "," : "", before, i, after);
+	}
+	buf_adds(&json, "]}");
+	bool valid = is_valid(&json, "more than 10000 types, fields and symbols");
+	buf_release(&json);
+	return valid;
+}
+
+static void test_width(void **state)
+{
+	(void)state;
+	assert_true(wide_is_valid("enum", "symbols", "\"s", "\"", 9990));
+	assert_false(wide_is_valid("enum", "symbols", "\"s", "\"", 10000));
+	assert_true(wide_is_valid("record", "fields", "{\"name\":\"f", "\",\"type\":\"int\"}", 9990));
+	assert_false(wide_is_valid("record", "fields", "{\"name\":\"f", "\",\"type\":\"int\"}", 10000));
+}
+
+/* A name goes into the canonical form, and once into that of each type within it. */
+static bool name_is_valid(unsigned space_len, const char *name)
+{
+	struct buf json = BUF_EMPTY;
+
+	buf_adds(&json, "{\"type\":\"record\",\"namespace\":\"");
+	for (unsigned i = 0; i < space_len; i++)
+		buf_addc(&json, 'n');
+	buf_printf(&json, "\",\"name\":\"%s\",\"fields\":[{\"name\":\"self\",\"type\":[\"null\",\"%s\"]}]}", name, name);
+	bool valid = is_valid(&json, "has more than 500 bytes");
+	buf_release(&json);
+	return valid;
+}
+
+static void test_length_of_names(void **state)
+{
+	(void)state;
+	assert_true(name_is_valid(10, "R"));
+	assert_true(name_is_valid(498, "R"));
+	assert_false(name_is_valid(499, "R"));
+	assert_false(name_is_valid(500000, "R"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +231,8 @@ int main(void)
 		cmocka_unit_test(test_own_schemas),
 		cmocka_unit_test(test_broken_schemas),
 		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_width),
+		cmocka_unit_test(test_length_of_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

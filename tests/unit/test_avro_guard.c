@@ -138,6 +138,42 @@ static void test_depth_of_data(void **state)
 	assert_string_equal(walk(list, bytes, GUARD_DEPTH_MAX + 1).wrong, "values are nested too deeply");
 }
 
+/* Of the record that a list is of. */
+static uint32_t solid_fields(struct slice schema)
+{
+	const struct shape *shape;
+	struct arena arena;
+	struct err err;
+
+	arena_init(&arena);
+	assert_true(shape_compile(schema, &arena, &shape, &err));
+	uint32_t count = shape->parts[0]->solid_count;
+	arena_release(&arena);
+	return count;
+}
+
+/* Fields that take no byte are not looked at, however many the schema has for each byte of the message: this would be two
+ * thousand million steps. */
+static void test_fields_without_bytes(void **state)
+{
+	enum { FIELDS = 9900, ITEMS = 250000 };
+	struct buf schema = BUF_EMPTY, bytes = BUF_EMPTY;
+
+	(void)state;
+	buf_adds(&schema, "{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"R\",\"fields\":["
+			  "{\"name\":\"a\",\"type\":\"boolean\"}");
+	for (unsigned i = 0; i < FIELDS; i++)
+		buf_printf(&schema, ",{\"name\":\"n%u\",\"type\":\"null\"}", i);
+	buf_adds(&schema, "]}}");
+	buf_add(&bytes, "\xA0\xC2\x1E", 3); /* ITEMS, zigzag */
+	memset(buf_reserve(&bytes, ITEMS + 1), 0, ITEMS + 1);
+	bytes.len += ITEMS + 1;
+	assert_null(walk(schema.base, bytes.base, bytes.len).wrong);
+	assert_int_equal(solid_fields(buf_slice(&schema)), 1);
+	buf_release(&schema);
+	buf_release(&bytes);
+}
+
 /* Records without an end, one within the other, twice each: must be refused at once, without 2^64 steps. */
 static void test_endless_record(void **state)
 {
@@ -192,6 +228,7 @@ int main(void)
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_depth_of_data),
 		cmocka_unit_test(test_endless_record),
+		cmocka_unit_test(test_fields_without_bytes),
 		cmocka_unit_test(test_wide_empty_record),
 		cmocka_unit_test(test_position_counts_framing),
 	};

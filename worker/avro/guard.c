@@ -1,7 +1,7 @@
 /* Counts are the dangerous part of Avro: five bytes can promise two thousand million items. An item that takes at least one
  * byte can't come more often than there are bytes left, so such counts are refused at once; items that take none (null, a
- * record of nulls) are never looped over, whatever the count. Thus each step of the walk but a bounded number per record
- * consumes a byte. Recursion follows the data, not the schema, and has its own limit. */
+ * record of nulls) are never looped over, whatever the count, and nor are fields that take none. Thus each step of the walk
+ * consumes a byte, or leads to one that does. Recursion follows the data, not the schema, and has its own limit. */
 #include "avro/guard.h"
 
 #include <endian.h>
@@ -217,8 +217,8 @@ static bool walk_items(struct cursor *cursor, const struct shape *shape)
 
 static bool walk_fields(struct cursor *cursor, const struct shape *shape)
 {
-	for (uint32_t i = 0; i < shape->count; i++)
-		if (!guard_value(cursor, shape->parts[i]))
+	for (uint32_t i = 0; i < shape->solid_count; i++)
+		if (!guard_value(cursor, shape->solid[i]))
 			return false;
 	return true;
 }

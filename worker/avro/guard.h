@@ -1,8 +1,8 @@
 /* Bounded reading of Avro's binary encoding: nothing that the bytes say is believed before it is checked.
  *
  * Every function returns false at the first thing that is wrong and notes what and where in the cursor; what it has read
- * by then is not to be used. Nothing here allocates, and the work done is bounded by the bytes there are (times the size
- * of the schema). Byte numbers count from the start of the whole message, framing included, from 0. */
+ * by then is not to be used. Nothing here allocates, and the work done is bounded by the bytes there are, whatever the
+ * schema. Byte numbers count from the start of the whole message, framing included, from 0. */
 #ifndef BYUNIQUE_AVRO_GUARD_H
 #define BYUNIQUE_AVRO_GUARD_H
 

@@ -3,7 +3,10 @@
  * names that Avro forbids, and refuses what Avro allows (records without fields, a size given as text).
  *
  * Strict where a mistake would change the meaning of bytes (unknown types, names given twice, unions in unions),
- * forgiving towards everything that does not: unknown properties are skipped. */
+ * forgiving towards everything that does not: unknown properties are skipped.
+ *
+ * Names are looked for one by one: the schemas of this world are small. One that was made up to be large would take minutes
+ * so, and a long namespace would be copied for each name within it; hence limits that no real schema meets. */
 #include "avro/shape.h"
 
 #include <jansson.h>
@@ -21,6 +24,7 @@ struct compiler {
 	struct err *err;
 	struct named *named; /* types defined so far, latest first */
 	uint32_t named_count;
+	uint32_t parts; /* types, fields and symbols so far */
 	unsigned depth;
 };
 
@@ -86,16 +90,34 @@ static const char *qualify(struct compiler *c, const char *name, const char *spa
 	return arena_printf(c->arena, "%s.%s", space, name).base;
 }
 
+/* Is `full_name` what `name` means within `space`? */
+static bool means(const char *name, const char *space, const char *full_name)
+{
+	size_t len = strlen(space);
+
+	if (len == 0 || strchr(name, '.') != NULL)
+		return strcmp(full_name, name) == 0;
+	return strncmp(full_name, space, len) == 0 && full_name[len] == '.' && strcmp(full_name + len + 1, name) == 0;
+}
+
+/* One more; false: too many. */
+static bool count_part(struct compiler *c)
+{
+	if (++c->parts <= SHAPE_PARTS_MAX)
+		return true;
+	return REFUSE(c, "it has more than %d types, fields and symbols", SHAPE_PARTS_MAX) != NULL;
+}
+
 static const char *space_of(struct compiler *c, const char *full_name)
 {
 	const char *dot = strrchr(full_name, '.');
 	return dot == NULL ? "" : arena_cstr(c->arena, slice_of(full_name, (size_t)(dot - full_name)));
 }
 
-static const struct shape *find_named(const struct compiler *c, const char *full_name)
+static const struct shape *find_named(const struct compiler *c, const char *name, const char *space)
 {
 	for (const struct named *n = c->named; n != NULL; n = n->next)
-		if (strcmp(n->shape->name, full_name) == 0)
+		if (means(name, space, n->shape->name))
 			return n->shape;
 	return NULL;
 }
@@ -118,8 +140,11 @@ static struct shape *new_named(struct compiler *c, enum shape_kind kind, const j
 		return REFUSE(c, "a type \"%s\" has no valid name", kind_names[kind]);
 	if (own_space != NULL && own_space[0] != '\0' && !is_name(own_space, true))
 		return REFUSE(c, "type %s has no valid namespace", name);
-	const char *full_name = qualify(c, name, own_space ? own_space : space);
-	if (kind_by_name(full_name) < SHAPE_PRIMITIVES || find_named(c, full_name) != NULL)
+	space = own_space ? own_space : space;
+	if (strlen(space) + 1 + strlen(name) > SHAPE_NAME_MAX)
+		return REFUSE(c, "the name of a type \"%s\" has more than %d bytes", kind_names[kind], SHAPE_NAME_MAX);
+	const char *full_name = qualify(c, name, space);
+	if (kind_by_name(full_name) < SHAPE_PRIMITIVES || find_named(c, full_name, "") != NULL)
 		return REFUSE(c, "the name %s is already taken", full_name);
 
 	struct shape *shape = new_shape(c, kind, 0);
@@ -139,7 +164,8 @@ static bool has_label(const struct shape *shape, uint32_t before, const char *la
 	return false;
 }
 
-static const struct shape *compile_field(struct compiler *c, struct shape *record, uint32_t i, const json_t *field)
+static const struct shape *compile_field(struct compiler *c, struct shape *record, uint32_t i, const json_t *field,
+					 const char *space)
 {
 	const char *name = text_of(json_object_get(field, "name"));
 
@@ -150,7 +176,7 @@ static const struct shape *compile_field(struct compiler *c, struct shape *recor
 	record->labels[i] = arena_cstr(c->arena, slice_cstr(name));
 	if (json_object_get(field, "type") == NULL)
 		return REFUSE(c, "field %s of record %s has no type", name, record->name);
-	return compile(c, json_object_get(field, "type"), space_of(c, record->name));
+	return compile(c, json_object_get(field, "type"), space);
 }
 
 static const struct shape *compile_record(struct compiler *c, const json_t *json, const char *space)
@@ -165,14 +191,16 @@ static const struct shape *compile_record(struct compiler *c, const json_t *json
 	record->count = (uint32_t)json_array_size(fields);
 	record->parts = arena_array(c->arena, const struct shape *, record->count);
 	record->labels = arena_array(c->arena, const char *, record->count);
-	bool empty = true;
+	space = space_of(c, record->name);
+	record->solid = arena_array(c->arena, const struct shape *, record->count);
 	for (uint32_t i = 0; i < record->count; i++) {
-		record->parts[i] = compile_field(c, record, i, json_array_get(fields, i));
+		record->parts[i] = compile_field(c, record, i, json_array_get(fields, i), space);
 		if (record->parts[i] == NULL)
 			return NULL;
-		empty = empty && record->parts[i]->empty;
+		if (!record->parts[i]->empty)
+			record->solid[record->solid_count++] = record->parts[i];
 	}
-	record->empty = empty; /* only now: a record within itself is not empty, it has no end */
+	record->empty = record->solid_count == 0; /* only now: a record within itself is not empty, it has no end */
 	return record;
 }
 
@@ -189,6 +217,8 @@ static const struct shape *compile_enum(struct compiler *c, const json_t *json, 
 	shape->labels = arena_array(c->arena, const char *, shape->count);
 	for (uint32_t i = 0; i < shape->count; i++) {
 		const char *symbol = text_of(json_array_get(symbols, i));
+		if (!count_part(c))
+			return NULL;
 		if (symbol == NULL || !is_name(symbol, false) || has_label(shape, i, symbol))
 			return REFUSE(c, "symbol %u of enum %s is no name or given twice", i + 1, shape->name);
 		shape->labels[i] = arena_cstr(c->arena, slice_cstr(symbol));
@@ -351,7 +381,7 @@ static const struct shape *compile_name(struct compiler *c, const json_t *json, 
 	enum shape_kind kind = kind_by_name(name);
 	if (kind < SHAPE_PRIMITIVES)
 		return &primitives[kind];
-	const struct shape *shape = find_named(c, qualify(c, name, space));
+	const struct shape *shape = find_named(c, name, space);
 	return shape != NULL ? shape : REFUSE(c, "the type \"%.200s\" is not defined", name);
 }
 
@@ -377,6 +407,8 @@ static const struct shape *compile(struct compiler *c, const json_t *json, const
 {
 	const struct shape *shape;
 
+	if (!count_part(c))
+		return NULL;
 	if (++c->depth > DEPTH_MAX)
 		return REFUSE(c, "it is nested deeper than %d levels", DEPTH_MAX);
 	if (json_is_string(json))

@@ -45,10 +45,15 @@ struct shape {
 	uint32_t number;	    /* RECORD, ENUM, FIXED: order of definition within the schema, from 0 */
 	uint32_t count;		    /* RECORD: fields; UNION: branches; ENUM: symbols; ARRAY, MAP: 1 */
 	uint32_t size_bytes;	    /* FIXED */
-	const char *name;	    /* RECORD, ENUM, FIXED: full name */
+	const char *name;	    /* RECORD, ENUM, FIXED: full name, at most SHAPE_NAME_MAX bytes */
 	const struct shape **parts; /* types of fields, branches, items or values */
 	const char **labels;	    /* RECORD: names of fields; ENUM: symbols */
+	uint32_t solid_count;	    /* RECORD: so many fields are not empty */
+	const struct shape **solid; /* RECORD: the types of these, in their order */
 };
+
+/* What a schema may ask of us: types, fields and symbols in all of its texts together, and the length of a full name. */
+enum { SHAPE_PARTS_MAX = 10000, SHAPE_NAME_MAX = 500 };
 
 /* False (VERDICT_USAGE) when the text is no JSON or no Avro schema; the detail says what is wrong. */
 bool shape_compile(struct slice schema_json, struct arena *arena, const struct shape **shape,
