@@ -1,6 +1,7 @@
 /* Memory with the lifetime of one batch (or one command of the command line): allocated piecemeal, freed at once.
  *
- * Chunks are kept over arena_clear(), so the steady state allocates nothing. Foreign resources (Kafka messages, a
+ * Chunks are kept over arena_clear(), so the steady state allocates nothing; but what an unusual batch took beyond that is
+ * given back. Foreign resources (Kafka messages, a
  * PGresult) hang on the arena by a dispose callback, run in reverse order. Not thread-safe: an arena has one owner at a
  * time. Out of memory ends the process. */
 #ifndef BYUNIQUE_ARENA_H
@@ -8,6 +9,8 @@
 
 #include "byunique/err.h"
 #include "byunique/slice.h"
+
+enum { ARENA_KEPT_BYTES = 32 * 1024 * 1024 };
 
 struct arena_chunk;
 struct arena_disposal;
@@ -20,7 +23,7 @@ struct arena {
 };
 
 void arena_init(struct arena *arena);
-void arena_clear(struct arena *arena);	 /* run disposals, keep the chunks */
+void arena_clear(struct arena *arena);	 /* run disposals, keep the chunks, but for what is beyond ARENA_KEPT_BYTES */
 void arena_release(struct arena *arena); /* run disposals, free the chunks */
 
 void *arena_alloc(struct arena *arena, size_t size);  /* aligned to 16, not cleared */
@@ -31,6 +34,14 @@ void *arena_zalloc(struct arena *arena, size_t size); /* cleared */
 struct slice arena_copy(struct arena *arena, struct slice s); /* NUL-terminated; absent stays absent */
 char *arena_cstr(struct arena *arena, struct slice s);
 struct slice arena_printf(struct arena *arena, const char *fmt, ...) BYU_PRINTF(2, 3); /* NUL-terminated */
+
+/* Scratch: what was allocated since the mark is free again. Nothing may have been attached in between. */
+struct arena_mark {
+	struct arena_chunk *chunk; /* NULL: nothing had been allocated */
+	size_t used, used_bytes;
+};
+struct arena_mark arena_mark(const struct arena *arena);
+void arena_rewind(struct arena *arena, struct arena_mark mark);
 
 void arena_attach(struct arena *arena, void (*dispose)(void *), void *resource);
 /* What was attached to `from` is attached to `to` from now on. */

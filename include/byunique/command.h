@@ -47,7 +47,8 @@ struct command {
 	struct slice customer_id;
 	struct slice ext_name;
 	struct slice batch_id;		/* absent when null */
-	struct named_value *attributes; /* in message order; a name may come twice */
+	struct named_value *attributes; /* in message order; a name may come twice. Of more than any extension can have, only
+					   those that decide how the command is refused */
 	uint32_t attribute_count;
 	bool has_issued_at;
 	int64_t issued_at_ms; /* since the epoch */

@@ -107,6 +107,53 @@ static void test_first_chunk_passed_over(void **state)
 	assert_ptr_equal(arena_alloc(*state, 16), small);
 }
 
+/* What one batch took beyond the usual is given back, so that it is not held for ever: sizes that only grow would otherwise
+ * leave a chunk each. */
+static void test_memory_is_given_back(void **state)
+{
+	struct arena *arena = *state;
+	size_t kept = 0;
+
+	for (size_t size = CHUNK_BYTES; size < CHUNK_BYTES + 2000 * 16; size += 16) {
+		arena_alloc(arena, size);
+		arena_clear(arena);
+	}
+	for (unsigned i = 0; i < 1000; i++) {
+		char *piece = arena_alloc(arena, CHUNK_BYTES);
+		memset(piece, 1, CHUNK_BYTES);
+	}
+	char *first = (char *)arena->first;
+	arena_clear(arena);
+	assert_ptr_equal(arena->first, first);
+	for (struct arena_chunk *chunk = arena->first; chunk != NULL; chunk = *(struct arena_chunk **)chunk) /* its next */
+		kept += CHUNK_BYTES;
+	assert_true(kept > 0 && kept <= ARENA_KEPT_BYTES);
+}
+
+static void test_scratch(void **state)
+{
+	struct arena *arena = *state;
+
+	for (int round = 0; round < 3; round++) {
+		struct arena_mark empty = arena_mark(arena);
+		memset(arena_alloc(arena, CHUNK_BYTES), 1, CHUNK_BYTES);
+		arena_rewind(arena, empty);
+		assert_int_equal(arena->used_bytes, 0);
+		char *kept = memset(arena_alloc(arena, 1000), 7, 1000);
+		struct arena_mark mark = arena_mark(arena);
+		char *scratch = arena_alloc(arena, 16);
+		for (unsigned i = 0; i < 10; i++)
+			memset(arena_alloc(arena, CHUNK_BYTES / 2 + i * 100000), 1, CHUNK_BYTES / 2 + i * 100000);
+		arena_rewind(arena, mark);
+		assert_ptr_equal(arena_alloc(arena, 16), scratch);
+		assert_int_equal(arena->used_bytes, 1008 + 16);
+		memset(arena_alloc(arena, 3 * CHUNK_BYTES), 2, 3 * CHUNK_BYTES);
+		for (unsigned i = 0; i < 1000; i++)
+			assert_int_equal(kept[i], 7);
+		arena_clear(arena);
+	}
+}
+
 static void test_cleared_memory(void **state)
 {
 	memset(arena_alloc(*state, 5000), 0xAA, 5000);
@@ -207,6 +254,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_chunks_are_kept, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_small_chunk_stays_for_later, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_first_chunk_passed_over, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_memory_is_given_back, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_scratch, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cleared_memory, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_copies, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_printf, set_up, tear_down),

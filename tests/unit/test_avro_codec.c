@@ -1,6 +1,7 @@
 /* Commands and results in our own schemas, and bytes of every kind of malice. The golden bytes were written by another
  * implementation (fastavro 1.13.1). */
 #include "avro_bytes.h"
+#include "byunique/catalogue.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -353,6 +354,61 @@ static void test_promised_memory(void **state)
 	assert_true(f->arena.used_bytes < 2 * (size_t)PROMISED);
 }
 
+/* What a rule says about attribute number `i` of MANY: its name, and whether it has to be kept. */
+enum { MANY = 60000, DIFFERENT = ATTRIBUTES_MAX + 1 };
+struct rule {
+	const char *what;
+	unsigned (*name)(unsigned i);
+	bool (*kept)(unsigned i);
+};
+
+static unsigned all_the_same(unsigned i) { return i * 0; }
+static unsigned all_different(unsigned i) { return i; }
+static unsigned twice_each(unsigned i) { return i / 2; }
+static unsigned different_at_last(unsigned i) { return i < MANY - 5 ? i % 7 : i; }
+static unsigned late_repeat(unsigned i) { return i < MANY - 1 ? i : 3; }
+static bool first_two(unsigned i) { return i < 2; }
+static bool first_ones(unsigned i) { return i < DIFFERENT; }
+static bool first_and_one(unsigned i) { return i == 1 || (i % 2 == 0 && i / 2 < DIFFERENT); }
+static bool seven_one_and_five(unsigned i) { return i < 8 || i >= MANY - 5; }
+static bool first_ones_and_last(unsigned i) { return i < DIFFERENT || i == MANY - 1; }
+
+static const struct rule rules[] = {
+	{"one name", all_the_same, first_two},
+	{"no name twice", all_different, first_ones},
+	{"each name twice", twice_each, first_and_one},
+	{"few names, and new ones at the end", different_at_last, seven_one_and_five},
+	{"a name twice at the very end", late_repeat, first_ones_and_last},
+};
+
+/* Of more attributes than any extension can have, those that decide are kept, in their order; names are taken without case. */
+static void test_too_many_attributes(void **state)
+{
+	struct fixture *f = *state;
+	char name[20];
+
+	for (size_t r = 0; r < sizeof(rules) / sizeof(rules[0]); r++) {
+		uint32_t place = 0;
+		put_ids(&f->message);
+		put_long(&f->message, MANY);
+		for (unsigned i = 0; i < MANY; i++) {
+			snprintf(name, sizeof(name), "%s%u", i % 3 ? "n" : "N", rules[r].name(i));
+			put_text(&f->message, name);
+			buf_add(&f->message, "\x04", 1);
+			put_long(&f->message, i);
+		}
+		buf_add(&f->message, "\0\0\0", 3);
+		arena_clear(&f->arena);
+		assert_int_equal(command_decode(f->schemas, buf_slice(&f->message), &f->arena, &f->command, &f->detail), DECODE_OK);
+		assert_true(f->arena.used_bytes < f->message.len + 128 * 1024);
+		for (unsigned i = 0; i < MANY; i++)
+			if (rules[r].kept(i) && (place >= f->command.attribute_count ||
+						 f->command.attributes[place++].value.integer != i))
+				fail_msg("%s: number %u is not kept", rules[r].what, i);
+		assert_int_equal(place, f->command.attribute_count);
+	}
+}
+
 static void check_golden_result(struct fixture *f, const char *golden, size_t len, struct result *result)
 {
 	buf_clear(&f->message);
@@ -422,6 +478,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_every_truncation, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_every_mutation, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_promised_memory, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_too_many_attributes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_golden_results, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,7 +22,7 @@ static struct batch *filled(int raws[MESSAGES])
 		raws[i] = 1;
 		batch->messages[i] = (struct message){.raw = (void *)&raws[i], .offset = i, .value = SLICE_LIT("abc")};
 		batch->messages[i].decoded = i % 3 != 0;
-		batch->bytes += 3;
+		batch->bytes += message_bytes(&batch->messages[i]);
 		arena_attach(&batch->arena, count_down, &raws[i]);
 	}
 	batch->messages[3].outcome.code = OUTCOME_MALFORMED_MESSAGE; /* decided, though not decoded */
@@ -41,8 +41,9 @@ static void test_set_aside(void **state)
 	batch_set_aside(batch, aside);
 	assert_int_equal(batch->count, 7);
 	assert_int_equal(aside->count, 3);
-	assert_int_equal(batch->bytes, 21);
-	assert_int_equal(aside->bytes, 9);
+	size_t each = message_bytes(&aside->messages[0]);
+	assert_int_equal(batch->bytes, 7 * each);
+	assert_int_equal(aside->bytes, 3 * each);
 	for (int i = 0; i < 7; i++)
 		assert_int_equal(batch->messages[i].offset, kept[i]);
 	for (int i = 0; i < 3; i++)

@@ -13,6 +13,8 @@
  * from a refusal: the fields decide. Aliases belong to the reader's schema, and ours has none. */
 #include "avro/decode.h"
 
+#include "avro/attributes.h"
+
 #include <stddef.h>
 
 enum target { TARGET_STRING, TARGET_BOOLEAN, TARGET_INT, TARGET_LONG, TARGET_INSTANT, TARGET_ATTRIBUTES, TARGET_RECORD };
@@ -302,34 +304,20 @@ static bool read_attribute_value(struct cursor *cursor, const struct shape *type
 	}
 }
 
-/* Room for one more. The count that a block claims is only a hint: memory follows what is really there. */
-static struct named_value *next_attribute(struct arena *arena, struct command *command, uint32_t *capacity,
-					  int64_t claimed)
-{
-	if (command->attribute_count == *capacity) {
-		uint32_t first = claimed < 64 ? (uint32_t)claimed : 64;
-		*capacity = *capacity ? *capacity * 2 : first;
-		struct named_value *larger = arena_array(arena, struct named_value, *capacity);
-		if (command->attribute_count > 0)
-			memcpy(larger, command->attributes, sizeof(*larger) * command->attribute_count);
-		command->attributes = larger;
-	}
-	return &command->attributes[command->attribute_count++];
-}
-
 static bool read_attributes(struct decoder *d, const struct shape *map, struct command *command)
 {
-	uint32_t capacity = 0;
+	struct attribute_list list = {.command = command, .arena = d->arena};
 
 	for (;;) {
 		struct block block;
 		if (!guard_block(d->cursor, false, &block))
 			return false;
 		for (int64_t i = 0; i < block.count; i++) {
-			struct named_value *attribute = next_attribute(d->arena, command, &capacity, block.count);
-			if (!guard_string(d->cursor, &attribute->name) ||
-			    !read_attribute_value(d->cursor, map->parts[0], &attribute->value))
+			struct named_value attribute;
+			if (!guard_string(d->cursor, &attribute.name) ||
+			    !read_attribute_value(d->cursor, map->parts[0], &attribute.value))
 				return false;
+			attribute_list_add(&list, &attribute, block.count);
 		}
 		if (!guard_block_end(d->cursor, &block) || block.count == 0)
 			return d->cursor->wrong == NULL;

@@ -1,4 +1,4 @@
-/* Chunks form a list that only grows; clearing rewinds to the first. A chunk is at least CHUNK_BYTES, so that a batch's
+/* Chunks form a list; clearing rewinds to the first. A chunk is at least CHUNK_BYTES, so that a batch's
  * thousands of small pieces come from a handful of mallocs, all made during the first few batches. */
 #include "byunique/arena.h"
 
@@ -33,9 +33,34 @@ static void run_disposals(struct arena *arena)
 	arena->disposals = NULL;
 }
 
+static void free_chunks(struct arena_chunk *chunk)
+{
+	struct arena_chunk *next;
+
+	for (; chunk != NULL; chunk = next) {
+		next = chunk->next;
+		free(chunk);
+	}
+}
+
+/* Those in front are kept, which are used first. */
+static void trim(struct arena *arena)
+{
+	struct arena_chunk **link = &arena->first;
+
+	for (size_t kept_bytes = 0; *link != NULL; link = &(*link)->next) {
+		kept_bytes += (*link)->size;
+		if (kept_bytes > ARENA_KEPT_BYTES)
+			break;
+	}
+	free_chunks(*link);
+	*link = NULL;
+}
+
 void arena_clear(struct arena *arena)
 {
 	run_disposals(arena);
+	trim(arena);
 	/* All of them: one that was too small for the first piece has been passed over empty. */
 	for (struct arena_chunk *chunk = arena->first; chunk != NULL; chunk = chunk->next)
 		chunk->used = 0;
@@ -46,11 +71,7 @@ void arena_clear(struct arena *arena)
 void arena_release(struct arena *arena)
 {
 	run_disposals(arena);
-	struct arena_chunk *next;
-	for (struct arena_chunk *chunk = arena->first; chunk != NULL; chunk = next) {
-		next = chunk->next;
-		free(chunk);
-	}
+	free_chunks(arena->first);
 	arena_init(arena);
 }
 
@@ -79,6 +100,28 @@ void *arena_alloc(struct arena *arena, size_t size)
 	chunk->used += size;
 	arena->used_bytes += size;
 	return memory;
+}
+
+struct arena_mark arena_mark(const struct arena *arena)
+{
+	struct arena_chunk *chunk = arena->current;
+	return (struct arena_mark){chunk, chunk ? chunk->used : 0, arena->used_bytes};
+}
+
+void arena_rewind(struct arena *arena, struct arena_mark mark)
+{
+	struct arena_chunk *chunk = mark.chunk ? mark.chunk : arena->first;
+
+	while (chunk != arena->current) { /* what it was when the mark was made, or one behind */
+		chunk = chunk->next;
+		chunk->used = 0;
+	}
+	if (mark.chunk == NULL && arena->first != NULL)
+		arena->first->used = 0;
+	if (mark.chunk != NULL)
+		mark.chunk->used = mark.used;
+	arena->current = mark.chunk ? mark.chunk : arena->first;
+	arena->used_bytes = mark.used_bytes;
 }
 
 void *arena_zalloc(struct arena *arena, size_t size)

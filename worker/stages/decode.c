@@ -8,7 +8,9 @@ static void identify(struct message *message, struct arena *arena)
 {
 	message->has_id = uuid_parse(message->command.command_id, &message->id);
 	if (message->has_id) {
+		struct arena_mark mark = arena_mark(arena);
 		command_content_hash(&message->command, arena, &message->content);
+		arena_rewind(arena, mark);
 		return;
 	}
 	message->outcome.code = OUTCOME_INVALID_COMMAND_ID;
