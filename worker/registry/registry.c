@@ -15,7 +15,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { REFERENCES_MAX = 200, REFERENCE_DEPTH_MAX = 32, SECRET_BYTES_MAX = 64 * 1024, PAUSE_LEAST_MS = 100 };
+/* Of a schema with all that it refers to. Its JSON takes up to eighty times its bytes while it is read. */
+enum { REFERENCES_MAX = 200, REFERENCE_DEPTH_MAX = 32, SCHEMA_BYTES_MAX = 1024 * 1024, COLLECT_MS = 60 * 1000 };
+enum { SECRET_BYTES_MAX = 64 * 1024, PAUSE_LEAST_MS = 100 };
 
 struct registry {
 	const struct config *config; /* borrowed */
@@ -209,7 +211,7 @@ static bool is_usable(const struct answer *answer, const struct buf *body, const
 
 static void read_answer(const struct buf *body, struct answer *answer)
 {
-	answer->json = json_loadb(body->len ? body->base : "", body->len, 0, NULL);
+	answer->json = json_loadb(body->len ? body->base : "", body->len, JSON_ALLOW_NUL, NULL);
 	if (!json_is_object(answer->json)) {
 		json_decref(answer->json);
 		answer->json = NULL;
@@ -329,6 +331,8 @@ struct collector {
 	struct schema_texts *texts;
 	struct seen *seen; /* references met so far */
 	unsigned depth;
+	size_t bytes;	  /* of the texts so far */
+	int64_t until_ms; /* monotonic: so long may it take, or the group would take this worker for dead */
 	struct err *err;
 };
 
@@ -345,6 +349,9 @@ static bool is_known(const struct collector *c, const char *subject, json_int_t 
 static enum registry_status fetch_reference(struct collector *c, const char *subject, json_int_t version)
 {
 	struct answer answer;
+
+	if (clock_mono_ms() >= c->until_ms)
+		return nonsense(c->registry, "what a schema refers to does not come in time", c->err);
 	char *escaped = http_escape(c->registry->http, subject);
 	/* Also when the version was deleted since: messages written with it live on. */
 	char *path = xasprintf("/subjects/%s/versions/%lld?deleted=true", escaped, (long long)version);
@@ -405,6 +412,9 @@ static enum registry_status collect(struct collector *c, const json_t *answer)
 		return status;
 	if (c->texts->count == REFERENCES_MAX)
 		return none(c->err, "it refers to too many schemas");
+	c->bytes += json_string_length(schema);
+	if (c->bytes > SCHEMA_BYTES_MAX)
+		return none(c->err, "it is larger than 1 MiB, with what it refers to");
 	c->texts->texts[c->texts->count++] =
 		arena_copy(c->arena, slice_of(json_string_value(schema), json_string_length(schema)));
 	return REGISTRY_DONE;
@@ -437,7 +447,8 @@ static enum registry_status not_found(struct registry *registry, const struct sc
 enum registry_status registry_schema(struct registry *registry, const struct schema_name *name, struct arena *arena,
 				     struct schema_texts *texts, struct err *err)
 {
-	struct collector c = {.registry = registry, .arena = arena, .texts = texts, .err = err};
+	struct collector c = {.registry = registry, .arena = arena, .texts = texts, .err = err,
+			      .until_ms = clock_mono_ms() + COLLECT_MS};
 	struct answer answer;
 
 	*texts = (struct schema_texts){arena_array(arena, struct slice, REFERENCES_MAX), 0};
