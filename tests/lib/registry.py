@@ -136,7 +136,7 @@ class Registry:
         self.authorization, self.certificate, self.client_ca = authorization, certificate, client_ca
         self.port = processes.free_port()
         self.requests = []  # "GET /path", as they came
-        self.trouble = None  # request → None, or (status, content type, bytes) in place of an answer
+        self.trouble = None  # request → None, or (status, content type, bytes[, headers]) in place of an answer
         self.silent = threading.Event()  # set: requests are not answered
         self._released = threading.Event()
         self.server = None
@@ -150,6 +150,7 @@ class Registry:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # an answer in one piece: the second of two would wait for the first one's acknowledgement
 
             def log_message(self, *_):
                 pass
@@ -182,9 +183,11 @@ class Registry:
         if self.server is None:  # connections that were kept end with the server
             handler.close_connection = True
             return
-        status, kind, body = (self.trouble and self.trouble(request)) or self._answer(handler, sent)
+        status, kind, body, *more = (self.trouble and self.trouble(request)) or self._answer(handler, sent)
         handler.send_response(status)
         handler.send_header("Content-Type", kind)
+        for name, value in more[0] if more else ():
+            handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)
