@@ -6,7 +6,8 @@
  *   storing.c     a batch into PostgreSQL, whatever gets in the way
  *   vouch.c       is it still the same topic?
  *   watchdog.c    an end to what does not end
- *   observe.c     what is counted of it */
+ *   observe.c     what is counted of it
+ *   feeding.c     messages from elsewhere than Kafka, without the threads */
 #ifndef BYUNIQUE_WORKER_PIPELINE_H
 #define BYUNIQUE_WORKER_PIPELINE_H
 

@@ -65,7 +65,8 @@ int cli_fail(const struct err *err);
 
 /* The commands, in the order of --help (cli/commands.c lists them). */
 extern const struct cli_command cmd_run, cmd_init, cmd_schema_apply, cmd_schema_list, cmd_schema_show, cmd_load,
-	cmd_submit, cmd_results, cmd_audit, cmd_dead_letters_list, cmd_dead_letters_show, cmd_dead_letters_resubmit, cmd_status,
-	cmd_demo, cmd_replay, cmd_replay_results, cmd_replay_apply, cmd_replay_failed, cmd_replay_again, cmd_replay_adopt;
+	cmd_submit, cmd_results, cmd_audit, cmd_archive, cmd_dead_letters_list, cmd_dead_letters_show, cmd_dead_letters_resubmit, cmd_status,
+	cmd_demo, cmd_replay, cmd_replay_results, cmd_replay_apply, cmd_replay_failed, cmd_replay_again, cmd_replay_adopt,
+	cmd_replay_archive;
 
 #endif

@@ -37,10 +37,13 @@ bool kafka_sender_flush(struct kafka_sender *sender, int64_t *acknowledged, stru
 int64_t kafka_sender_acknowledged(const struct kafka_sender *sender);
 void kafka_sender_close(struct kafka_sender *sender);
 
+enum kafka_timestamp_type { KAFKA_TIMESTAMP_NONE, KAFKA_TIMESTAMP_CREATED, KAFKA_TIMESTAMP_APPENDED };
+
 struct kafka_record {
 	int32_t partition;
 	int64_t offset;
 	int64_t timestamp_ms; /* -1: none */
+	enum kafka_timestamp_type timestamp_type;
 	struct slice key, value; /* absent when null; valid until the next read */
 };
 
@@ -62,6 +65,10 @@ struct kafka_extent {
 };
 bool kafka_reader_open_extents(struct kafka_reader **reader, const struct config *config, const char *topic,
 			       const struct kafka_extent *extents, int partitions, struct err *err) BYU_MUST_CHECK;
+/* The same where nothing may be left out: it is an error when the topic no longer holds a beginning, instead of going on
+ * behind what is gone. */
+bool kafka_reader_open_exact(struct kafka_reader **reader, const struct config *config, const char *topic,
+			     const struct kafka_extent *extents, int partitions, struct err *err) BYU_MUST_CHECK;
 /* The index-th header of the last record, valid until the next read; false: there is none. */
 bool kafka_reader_header(const struct kafka_reader *reader, size_t index, struct kafka_header *header);
 void kafka_reader_close(struct kafka_reader *reader);

@@ -34,6 +34,9 @@ bool position_kept(struct pg *pg, const struct assignment *assignment, bool *kep
 bool position_publish(struct pg *pg, const int32_t *ids, const int64_t *published, uint32_t count,
 		      const uint8_t token[16], struct err *err) BYU_MUST_CHECK;
 
+/* There is no message between a row's position and this offset; the same. */
+bool position_advance(struct pg *pg, int32_t id, int64_t next_offset, const uint8_t token[16], struct err *err) BYU_MUST_CHECK;
+
 /* Housekeeping between batches: published outcomes older than this, and their blocks of ids, a bounded number of them.
  * gone_below[i], for ids[i]: outcomes below this offset are no longer there; 0: nothing was deleted. */
 bool retention_expire_outcomes(struct pg *pg, const int32_t *ids, uint32_t count, int64_t older_than_ms,

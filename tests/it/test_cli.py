@@ -11,8 +11,8 @@ import pytest
 from lib import byunique, processes, schemas
 
 COMMANDS = ["run", "init", "schema apply", "schema list", "schema show", "load", "submit", "results", "audit",
-            "replay results", "replay apply", "replay failed", "replay again", "replay adopt", "replay", "dead-letters list",
-            "dead-letters show", "dead-letters resubmit", "status", "demo", "help"]
+            "archive", "replay results", "replay apply", "replay failed", "replay again", "replay adopt", "replay archive",
+            "replay", "dead-letters list", "dead-letters show", "dead-letters resubmit", "status", "demo", "help"]
 RESERVED = ["enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "isolation.level",
             "partition.assignment.strategy", "group.instance.id", "transactional.id", "enable.idempotence", "acks"]
 SECRET = "hunter2"

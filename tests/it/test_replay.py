@@ -744,7 +744,8 @@ def test_every_anchor_of_the_page_exists():
 def runnable(words, site):
     """A command of the page with what it names replaced by what is there."""
     letter = next(iter(site.letters))
-    names = {"ID": "a batch", "0:17": "%d:%d" % letter.at, "3:120041": "1:9"}
+    names = {"ID": "a batch", "0:17": "%d:%d" % letter.at, "3:120041": "1:9",
+             "/var/lib/byunique/archive": str(site.folder / "archive")}
     out = [names.get(word, word) for word in words]
     out = [re.sub(r"offset:\d+", "offset:1", word) for word in out]
     if "--to" in out and "offset:1" in out:
@@ -757,6 +758,7 @@ def runnable(words, site):
 def test_every_command_of_the_page_runs(answered):
     """On a set-up with failures, dead letters and refused partitions; what would change something as a dry run."""
     answered.letters = answered.reader(answered.dead_letters).to_end()
+    byunique.must(answered.settings, "archive", str(answered.folder / "archive"))
     answered.db.execute("UPDATE position SET next_offset = 99 WHERE partition = 2")  # as if it was recreated
     ran = 0
     for words in quoted(page()):

@@ -1,13 +1,15 @@
-/* Our two schemas, as they are published. */
+/* Our schemas, as they are published. */
 #include "avro/embedded.h"
 
 #include "base/embed.h"
 
 EMBED(byunique_command_schema, "schemas/UpdateByUnique.avsc");
 EMBED(byunique_result_schema, "schemas/UpdateResult.avsc");
+EMBED(byunique_archive_schema, "schemas/ArchivedMessage.avsc");
 
 extern const char byunique_command_schema[], byunique_command_schema_end[];
 extern const char byunique_result_schema[], byunique_result_schema_end[];
+extern const char byunique_archive_schema[], byunique_archive_schema_end[];
 
 struct slice embedded_command_schema(void)
 {
@@ -17,4 +19,9 @@ struct slice embedded_command_schema(void)
 struct slice embedded_result_schema(void)
 {
 	return slice_of(byunique_result_schema, (size_t)(byunique_result_schema_end - byunique_result_schema));
+}
+
+struct slice embedded_archive_schema(void)
+{
+	return slice_of(byunique_archive_schema, (size_t)(byunique_archive_schema_end - byunique_archive_schema));
 }

@@ -32,7 +32,8 @@ static const char results_help[] =
 	"\n"
 	"Other forms: `replay apply` tells what the next worker will do; `replay failed` sends commands again\n"
 	"that were answered with an error; `replay again` applies a range once more, on purpose; `replay adopt`\n"
-	"accepts a topic, cluster or group that the worker refuses.";
+	"accepts a topic, cluster or group that the worker refuses; `replay archive` applies what the topic no\n"
+	"longer holds.";
 
 static const struct option_spec results_options[] = {
 	{"from", "PLACE", "first message: beginning, offset:N or time:2024-05-17T10:00:00Z"},
@@ -321,7 +322,7 @@ static int run_replay(const struct cli_args *args)
 const struct cli_command cmd_replay = {
 	.name = "replay",
 	.summary = "publish results again: the same as `replay results`",
-	.synopsis = "[results|apply|failed|again|adopt] [options]",
+	.synopsis = "[results|apply|failed|again|adopt|archive] [options]",
 	.help = results_help,
 	.options = results_options,
 	.operands_max = 1,

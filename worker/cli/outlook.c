@@ -162,12 +162,12 @@ static bool is_busy(int members, const char *group, struct err *err)
 }
 
 /* A worker that is not, or not yet, in the group. */
-static bool check_sessions(struct outlook *outlook, const char *group, struct err *err)
+bool outlook_check_sessions(struct pg *pg, const struct config *config, struct err *err)
 {
-	const char *params[] = {group, outlook->config->commands_topic};
+	const char *params[] = {config_kafka(config, "group.id"), config->commands_topic};
 	struct pg_rows *rows = NULL;
 
-	if (!pg_query(outlook->pg, sql_workers_alive, params, 2, &rows, err))
+	if (!pg_query(pg, sql_workers_alive, params, 2, &rows, err))
 		return false;
 	int64_t count = pg_rows_int(rows, 0, 0);
 	pg_rows_free(rows);
@@ -193,5 +193,5 @@ bool outlook_check_idle(struct outlook *outlook, struct err *err)
 		    (!kafka_group_members(outlook->config, group, &members, err) || is_busy(members, group, err)))
 			return false;
 	}
-	return check_sessions(outlook, ours, err);
+	return outlook_check_sessions(outlook->pg, outlook->config, err);
 }

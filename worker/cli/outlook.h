@@ -46,5 +46,7 @@ bool outlook_check_partition(const struct outlook *outlook, int64_t partition, s
 /* Positions and offsets are changed only while nobody works with them: error when the group has members, or a worker of
  * it or of a group named in the position rows holds a session in the database. */
 bool outlook_check_idle(struct outlook *outlook, struct err *err) BYU_MUST_CHECK;
+/* The half of it that PostgreSQL knows. */
+bool outlook_check_sessions(struct pg *pg, const struct config *config, struct err *err) BYU_MUST_CHECK;
 
 #endif

@@ -21,14 +21,14 @@ struct kafka_reader {
 	int64_t progress_ms;	 /* when the broker last had something to say */
 };
 
-static rd_kafka_conf_t *reader_conf(const struct config *config, struct err *err)
+static rd_kafka_conf_t *reader_conf(const struct config *config, bool exact, struct err *err)
 {
 	rd_kafka_conf_t *conf = kafka_conf_new(config, KAFKA_CONSUMER, err);
 	if (conf == NULL)
 		return NULL;
 	kafka_conf_set(conf, "enable.auto.commit", "false");
 	kafka_conf_set(conf, "enable.auto.offset.store", "false");
-	kafka_conf_set(conf, "auto.offset.reset", "earliest"); /* retention may overtake the start */
+	kafka_conf_set(conf, "auto.offset.reset", exact ? "error" : "earliest"); /* retention may overtake the start */
 	kafka_conf_set(conf, "isolation.level", "read_committed");
 	kafka_conf_set(conf, "enable.partition.eof", "true");
 	return conf;
@@ -84,9 +84,9 @@ static void make_room(struct kafka_reader *reader, int partitions)
 	reader->progress_ms = clock_mono_ms();
 }
 
-static struct kafka_reader *reader_new(const struct config *config, const char *topic, struct err *err)
+static struct kafka_reader *reader_new(const struct config *config, const char *topic, bool exact, struct err *err)
 {
-	rd_kafka_conf_t *conf = reader_conf(config, err);
+	rd_kafka_conf_t *conf = reader_conf(config, exact, err);
 	rd_kafka_t *client = conf ? kafka_client_new(RD_KAFKA_CONSUMER, conf, err) : NULL;
 	if (client == NULL)
 		return NULL;
@@ -110,7 +110,7 @@ static bool prepare(struct kafka_reader *reader, enum kafka_from from, struct er
 bool kafka_reader_open(struct kafka_reader **out, const struct config *config, const char *topic, enum kafka_from from,
 		       struct err *err)
 {
-	struct kafka_reader *reader = reader_new(config, topic, err);
+	struct kafka_reader *reader = reader_new(config, topic, false, err);
 
 	if (reader == NULL || !prepare(reader, from, err)) {
 		kafka_reader_close(reader);
@@ -120,10 +120,10 @@ bool kafka_reader_open(struct kafka_reader **out, const struct config *config, c
 	return true;
 }
 
-bool kafka_reader_open_extents(struct kafka_reader **out, const struct config *config, const char *topic,
-			       const struct kafka_extent *extents, int partitions, struct err *err)
+static bool open_extents(struct kafka_reader **out, const struct config *config, const char *topic, bool exact,
+			 const struct kafka_extent *extents, int partitions, struct err *err)
 {
-	struct kafka_reader *reader = reader_new(config, topic, err);
+	struct kafka_reader *reader = reader_new(config, topic, exact, err);
 
 	if (reader == NULL)
 		return false;
@@ -139,6 +139,18 @@ bool kafka_reader_open_extents(struct kafka_reader **out, const struct config *c
 	}
 	*out = reader;
 	return true;
+}
+
+bool kafka_reader_open_extents(struct kafka_reader **reader, const struct config *config, const char *topic,
+			       const struct kafka_extent *extents, int partitions, struct err *err)
+{
+	return open_extents(reader, config, topic, false, extents, partitions, err);
+}
+
+bool kafka_reader_open_exact(struct kafka_reader **reader, const struct config *config, const char *topic,
+			     const struct kafka_extent *extents, int partitions, struct err *err)
+{
+	return open_extents(reader, config, topic, true, extents, partitions, err);
 }
 
 static void drop_record(struct kafka_reader *reader)
@@ -166,11 +178,14 @@ void kafka_reader_close(struct kafka_reader *reader)
 
 static void fill(struct kafka_record *record, const rd_kafka_message_t *raw)
 {
-	rd_kafka_timestamp_type_t type;
+	rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
 
 	record->partition = raw->partition;
 	record->offset = raw->offset;
 	record->timestamp_ms = rd_kafka_message_timestamp(raw, &type);
+	record->timestamp_type = type == RD_KAFKA_TIMESTAMP_CREATE_TIME	    ? KAFKA_TIMESTAMP_CREATED
+				 : type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME ? KAFKA_TIMESTAMP_APPENDED
+									      : KAFKA_TIMESTAMP_NONE;
 	record->key = slice_of(raw->key, raw->key_len);
 	record->value = slice_of(raw->payload, raw->len);
 }
@@ -187,6 +202,8 @@ static bool take_event(struct kafka_reader *reader, const rd_kafka_message_t *ra
 	}
 	if (raw->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
 		return true;
+	if (raw->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
+		return kafka_error(err, raw->err, "the topic no longer holds what was to be read", rd_kafka_message_errstr(raw));
 	kafka_error(err, raw->err, "can't read from Kafka", rd_kafka_message_errstr(raw));
 	return err->verdict != VERDICT_STOP && raw->err != RD_KAFKA_RESP_ERR__FATAL;
 }

@@ -47,8 +47,9 @@ static bool is_lost(const struct start_facts *facts, int64_t needed, struct star
 	err_detail(err,
 		   "needed from offset %" PRId64 ", the log starts at %" PRId64 ": %" PRId64 " messages are missing",
 		   needed, facts->log_start, facts->log_start - needed);
-	err_hint(err,
-		 "Restore a newer backup of the database, or accept the loss: `byunique replay adopt --accept-loss`.");
+	err_hint(err, "Apply an archive (`byunique replay archive`), restore a newer backup, or accept the loss: "
+		      "`byunique replay "
+		      "adopt --accept-loss`.");
 	return true;
 }
 

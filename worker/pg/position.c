@@ -157,6 +157,15 @@ bool position_publish(struct pg *pg, const int32_t *ids, const int64_t *publishe
 	return ok;
 }
 
+bool position_advance(struct pg *pg, int32_t id, int64_t next_offset, const uint8_t token[16], struct err *err)
+{
+	uint32_t id_be = htobe32((uint32_t)id);
+	uint64_t offset_be = htobe64((uint64_t)next_offset);
+	struct pg_param params[] = {{&id_be, sizeof(id_be)}, {&offset_be, sizeof(offset_be)}, {token, 16}};
+
+	return run_one(pg, sql_advance_position, params, 3, NULL, err);
+}
+
 static void note_gone(const struct pg_rows *rows, const int32_t *ids, uint32_t count, int64_t *gone_below)
 {
 	for (int row = 0; row < pg_rows_count(rows); row++)

@@ -21,6 +21,7 @@
 	X(store_repeats)                                                                                               \
 	X(store_outcomes)                                                                                              \
 	X(move_positions)                                                                                              \
+	X(advance_position)                                                                                            \
 	X(store_published)                                                                                             \
 	X(positions)                                                                                                   \
 	X(claim_positions)                                                                                             \
