@@ -51,6 +51,7 @@ bool feed_open(struct feed **out, const struct config *config, struct err *err)
 
 	metrics_init(&feed->metrics);
 	*pipeline = (struct pipeline){.config = config, .metrics = &feed->metrics, .notify = {.socket_fd = -1}};
+	tunables_set(&pipeline->live, config);
 	pthread_mutex_init(&pipeline->pg_turn, NULL);
 	pthread_mutex_init(&pipeline->catalogue_turn, NULL);
 	pthread_mutex_init(&pipeline->flight_turn, NULL);

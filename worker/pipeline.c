@@ -187,6 +187,7 @@ static void now_and_then(struct pipeline *pipeline)
 {
 	observe(pipeline);
 	vouch_meanwhile(pipeline);
+	reload_if_asked(pipeline);
 }
 
 /* Asked before every message, or every millisecond. While the storing thread is busy a batch may take long to fill, so
@@ -233,19 +234,20 @@ static bool is_crowded(const struct pipeline *pipeline)
 {
 	const struct batch *aside = pipeline->aside;
 	return aside != NULL &&
-	       (aside->count >= pipeline->config->batch_max_commands || aside->bytes >= BATCH_BYTES_MAX);
+	       (aside->count >= pipeline->live.batch_max_commands || aside->bytes >= BATCH_BYTES_MAX);
 }
 
 static bool fill(struct pipeline *pipeline, struct batch *batch, struct err *err)
 {
 	static struct assignment none; /* nothing is fetched, but the group is served */
-	struct fetch_limits limits = {.max_commands = (uint32_t)pipeline->config->batch_max_commands,
+	struct fetch_limits limits = {.max_commands = (uint32_t)pipeline->live.batch_max_commands,
 				      .max_bytes = BATCH_BYTES_MAX,
 				      .wait_ms = WAIT_MS,
 				      .wanted = is_wanted,
 				      .context = pipeline};
 
 	int64_t at_us = clock_mono_us();
+	batch_reserve(batch, limits.max_commands + BATCH_ROOM);
 	batch->assignment = pipeline->assignment;
 	if (is_crowded(pipeline) && !consumer_pause(pipeline->consumer, true, err))
 		return false;

@@ -7,6 +7,7 @@
  *   vouch.c       is it still the same topic?
  *   watchdog.c    an end to what does not end
  *   observe.c     what is counted of it
+ *   reload.c      settings and log levels while it runs
  *   feeding.c     messages from elsewhere than Kafka, without the threads */
 #ifndef BYUNIQUE_WORKER_PIPELINE_H
 #define BYUNIQUE_WORKER_PIPELINE_H
@@ -21,8 +22,16 @@
 
 #include <pthread.h>
 
+/* Settings that may change while the worker runs: the fetching thread stores, any thread looks. */
+struct tunables {
+	_Atomic int64_t batch_max_commands, idempotency_retention_ms, outcome_retention_ms, shutdown_timeout_ms;
+};
+
 struct pipeline {
-	const struct config *config;
+	const struct config *config; /* as it was at start; what may change is in `live` */
+	const struct config_sources *sources;
+	struct tunables live;
+	struct config *current; /* as it was read last, as far as it is in effect; owned; fetching thread */
 	struct metrics *metrics; /* any thread */
 	struct notify notify;	 /* fetching thread */
 
@@ -98,6 +107,7 @@ enum {
 	STORED_BATCHES = 2,
 	BATCHES = 3 + DECODED_BATCHES + 2 * STORED_BATCHES, /* one being filled, one set aside, one being stored, a set being
 							       published */
+	BATCH_ROOM = 64, /* messages of a batch beyond a full one, for what comes in spite of a pause */
 	WAIT_MS = 100,	   /* for anything; so often the signals are looked at */
 	STUCK_MS = 180000, /* a Kafka transaction that takes longer is given up, and the process with it */
 };
@@ -147,6 +157,13 @@ void vouch_meanwhile(struct pipeline *pipeline); /* learns what is needed for th
  * stop and does not, ten seconds after shutdown.timeout. */
 void watchdog_start(struct pipeline *pipeline);
 void watchdog_stop(struct pipeline *pipeline);
+
+/* reload.c: what config says, into pipeline->live. */
+void tunables_set(struct tunables *live, const struct config *config);
+/* After SIGHUP the sources are read again, and what may change does: fetching thread, between messages. */
+void reload_if_asked(struct pipeline *pipeline);
+/* SIGUSR1 and SIGUSR2: watchdog, so that it works whatever the others wait for. */
+void reload_log_level(void);
 
 /* observe.c: metrics, and words to systemd. The fetching thread goes on; so often that nobody thinks it stuck. */
 void observe_beat(struct pipeline *pipeline);

@@ -44,7 +44,7 @@ static void drain(struct pipeline *pipeline, bool lost)
 
 	if (lost)
 		assignment->lost = true;
-	if (!lost && !pipeline_has_failed(pipeline) && !wait_landed(pipeline, pipeline->config->shutdown_timeout)) {
+	if (!lost && !pipeline_has_failed(pipeline) && !wait_landed(pipeline, pipeline->live.shutdown_timeout_ms)) {
 		log_event(LOG_WARN, "batches_given_back", "reason=%s", "\"not finished within shutdown.timeout\"");
 		assignment->lost = true;
 	}

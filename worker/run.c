@@ -137,6 +137,7 @@ static void wait_unless_stopped(struct pipeline *pipeline, int64_t pause_ms)
 {
 	for (; pause_ms > 0 && !signals_stop_requested(); pause_ms -= WAIT_MS) {
 		observe_beat(pipeline);
+		reload_if_asked(pipeline);
 		clock_sleep_ms(pause_ms < WAIT_MS ? pause_ms : WAIT_MS);
 	}
 }
@@ -189,7 +190,7 @@ static bool open_schemas(struct pipeline *pipeline, struct err *err)
 	bool required = pipeline->config->schemas_dir_is_set;
 
 	return schemas_open(&pipeline->reading, dir, required, err) &&
-	       schemas_use_registry(pipeline->reading, pipeline->config, err) &&
+	       schemas_use_registry(pipeline->reading, pipeline->current, err) &&
 	       schemas_open(&pipeline->writing, NULL, false, err) &&
 	       schemas_use_registry(pipeline->writing, pipeline->config, err);
 }
@@ -200,18 +201,21 @@ static bool take_result_id(struct pipeline *pipeline, struct err *err)
 	return schemas_take_result_id(pipeline->writing, pipeline->config->results_topic, err);
 }
 
-static void set_up(struct pipeline *pipeline, const struct config *config, struct metrics *metrics)
+static void set_up(struct pipeline *pipeline, const struct config *config, const struct config_sources *sources,
+		   struct metrics *metrics)
 {
-	enum { ROOM = 64 }; /* beyond a full batch, for what comes in spite of a pause */
-
-	*pipeline = (struct pipeline){.config = config, .metrics = metrics, .most_bytes = SIZE_MAX};
+	*pipeline = (struct pipeline){
+		.config = config, .sources = sources, .metrics = metrics, .most_bytes = SIZE_MAX};
+	tunables_set(&pipeline->live, config);
+	pipeline->current = xcalloc(1, sizeof(*pipeline->current));
+	config_copy(pipeline->current, config);
 	notify_open(&pipeline->notify);
 	pthread_mutex_init(&pipeline->pg_turn, NULL);
 	pthread_mutex_init(&pipeline->catalogue_turn, NULL);
 	pthread_mutex_init(&pipeline->flight_turn, NULL);
 	queue_init(&pipeline->idle, BATCHES);
 	for (int i = 0; i < BATCHES; i++)
-		ASSERT(queue_push(&pipeline->idle, batch_new((uint32_t)config->batch_max_commands + ROOM), 0));
+		ASSERT(queue_push(&pipeline->idle, batch_new((uint32_t)config->batch_max_commands + BATCH_ROOM), 0));
 }
 
 static void tear_down(struct pipeline *pipeline)
@@ -227,6 +231,8 @@ static void tear_down(struct pipeline *pipeline)
 	catalogue_drop(pipeline->catalogue);
 	schemas_close(pipeline->reading);
 	schemas_close(pipeline->writing);
+	config_release(pipeline->current);
+	free(pipeline->current);
 	notify_close(&pipeline->notify);
 	free(pipeline->cluster_id);
 	free(pipeline->given);
@@ -245,7 +251,7 @@ static int exit_code_of(const struct err *err)
 	}
 }
 
-int pipeline_run(const struct config *config)
+int pipeline_run(const struct config *config, const struct config_sources *sources)
 {
 	enum { EVENTS = 200 };
 	struct pipeline pipeline;
@@ -254,9 +260,10 @@ int pipeline_run(const struct config *config)
 	struct admin *admin = NULL;
 	struct err err;
 
+	signals_serve();
 	metrics_init(&metrics);
 	log_keep(events);
-	set_up(&pipeline, config, &metrics);
+	set_up(&pipeline, config, sources, &metrics);
 	log_event(LOG_INFO, "starting", "version=%s commands_topic=%s group=%s", VERSION,
 		  log_quotes(config->commands_topic), log_quotes(config_kafka(config, "group.id")));
 	watchdog_start(&pipeline);

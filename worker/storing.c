@@ -269,6 +269,7 @@ static bool store_spans(struct pipeline *pipeline, struct batch *batch)
 bool store_batch(struct pipeline *pipeline, struct batch *batch)
 {
 	pthread_mutex_lock(&pipeline->pg_turn);
+	store_retain(pipeline->store, pipeline->live.idempotency_retention_ms, pipeline->live.outcome_retention_ms);
 	bool ok = store_spans(pipeline, batch);
 	if (ok)
 		histogram_add(pipeline->metrics->batch_commands, batch->count, 1);
@@ -307,7 +308,7 @@ void store_published(struct pipeline *pipeline)
 static bool expire(struct pipeline *pipeline, const struct assignment *assignment, bool *more, struct err *err)
 {
 	enum { MANY_ROWS = 1000 };
-	int64_t ids_ms = pipeline->config->idempotency_retention, outcomes_ms = pipeline->config->outcome_retention;
+	int64_t ids_ms = pipeline->live.idempotency_retention_ms, outcomes_ms = pipeline->live.outcome_retention_ms;
 	int64_t deleted = 0, older_than_ms = clock_wall_ms() - (ids_ms > outcomes_ms ? ids_ms : outcomes_ms);
 	int32_t *ids = xcalloc(assignment->count, sizeof(*ids));
 	int64_t *gone_below = xcalloc(assignment->count, sizeof(*gone_below));

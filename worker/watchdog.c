@@ -45,10 +45,11 @@ static void *watchdog_main(void *context)
 		clock_sleep_ms(WAIT_MS);
 		int64_t now_ms = clock_mono_ms(), step_ms = now_ms - last_ms < STEP_MAX_MS ? now_ms - last_ms : STEP_MAX_MS;
 		last_ms = now_ms;
+		reload_log_level();
 		count(&publishing_ms, pipeline->publishing, step_ms);
 		count(&closing_ms, pipeline->closing, step_ms);
 		count(&stopping_ms, signals_stop_requested(), step_ms);
-		if (stopping_ms > pipeline->config->shutdown_timeout + GRACE_MS)
+		if (stopping_ms > pipeline->live.shutdown_timeout_ms + GRACE_MS)
 			end_now();
 		if (publishing_ms > most_ms)
 			pipeline_stuck("a Kafka transaction does not end");

@@ -23,8 +23,14 @@ struct schemas;
 bool schemas_open(struct schemas **schemas, const char *dir, bool dir_required, struct err *err) BYU_MUST_CHECK;
 void schemas_close(struct schemas *schemas);
 
+/* Schemas that a folder has by now and the handle does not know are added; what it knows stays. All or nothing: errors as of
+ * schemas_open(). *added counts them. */
+bool schemas_rescan(struct schemas *schemas, const char *dir, bool dir_required, uint32_t *added,
+		    struct err *err) BYU_MUST_CHECK;
+
 /* Writer's schemas are from now on fetched from the registry that the configuration names, when it names one. *config has
- * to live on. VERDICT_USAGE: its settings are wrong. Nobody is asked yet. */
+ * to live on. VERDICT_USAGE: its settings are wrong. Nobody is asked yet. Called again, the new settings count; after an error
+ * the old ones do. */
 bool schemas_use_registry(struct schemas *schemas, const struct config *config, struct err *err) BYU_MUST_CHECK;
 /* Ask the registry for the id of our own schema under TOPIC-value; what is written is framed with it from now on. Without
  * a registry there is nothing to do. VERDICT_RETRY: it is away; VERDICT_STOP: it refuses. */

@@ -107,6 +107,7 @@ struct batch {
 
 struct batch *batch_new(uint32_t capacity);
 void batch_clear(struct batch *batch); /* to be filled again */
+void batch_reserve(struct batch *batch, uint32_t capacity); /* at least so many messages; pointers to messages are void */
 void batch_free(struct batch *batch);
 
 /* Moves those messages that decode has left undecided, in their order, behind what `aside` holds. */

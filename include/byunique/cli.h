@@ -20,6 +20,7 @@ struct given_option {
 /* What a command gets. */
 struct cli_args {
 	const struct config *config;
+	const struct config_sources *sources; /* where it comes from */
 	const struct option_spec *options; /* the command's table */
 	const char **values;		   /* by option, NULL when absent, "" for a flag that is present */
 	const struct given_option *given;  /* all that were given, in their order */

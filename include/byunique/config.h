@@ -39,6 +39,20 @@ bool config_load(struct config *config, const char *file, const char *const *ove
 		 struct err *err) BYU_MUST_CHECK;
 void config_release(struct config *config);
 
+/* What config_load() is called with. */
+struct config_sources {
+	const char *file;
+	const char *const *overrides;
+	size_t override_count;
+};
+
+/* Which keys differ, kafka.* included; the names live until differs() returns. */
+void config_compare(const struct config *a, const struct config *b, void (*differs)(void *context, const char *key),
+		    void *context);
+void config_copy(struct config *to, const struct config *from); /* config_release() */
+/* The value of one key, which is in the table. */
+void config_take(struct config *to, const struct config *from, const char *key);
+
 const char *config_kafka(const struct config *config, const char *name); /* value of kafka.<name> or its alias, or NULL */
 
 /* The commented sample file (deploy/byunique.conf is its output) and the list for --help. */

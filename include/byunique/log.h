@@ -16,10 +16,16 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_TEXT, LOG_JSON };
 
 void log_setup(enum log_level level, enum log_format format);
+enum log_level log_level(void);
+void log_level_set(enum log_level level);
+const char *log_level_name(enum log_level level);
 /* Warnings and errors are kept in the ring as well, whatever the level; NULL: no more. The ring has to outlive all threads. */
 void log_keep(struct log_ring *ring);
 bool log_enabled(enum log_level level);
 void log_event(enum log_level level, const char *event, const char *pairs_fmt, ...) BYU_PRINTF(3, 4);
+
+/* The same, shown whatever the level: what was done to the log itself. */
+void log_notice(const char *event, const char *pairs_fmt, ...) BYU_PRINTF(2, 3);
 
 /* An error as event: adds verdict, origin, what, detail and hint to the pairs. */
 void log_err(enum log_level level, const char *event, const struct err *err);

@@ -4,7 +4,8 @@
 
 #include "byunique/config.h"
 
-/* Returns an enum exit_code (cli.h); has logged its errors. signals_install() is called before. */
-int pipeline_run(const struct config *config);
+/* Returns an enum exit_code (cli.h); has logged its errors. signals_install() is called before. The sources are read again on
+ * SIGHUP. */
+int pipeline_run(const struct config *config, const struct config_sources *sources);
 
 #endif

@@ -51,6 +51,8 @@ struct store;
 /* Borrows the connection. Ids count for id_retention_ms, published outcomes for outcome_retention_ms. */
 struct store *store_new(struct pg *pg, int64_t id_retention_ms, int64_t outcome_retention_ms);
 void store_free(struct store *store);
+/* From now on; by the thread that uses it. */
+void store_retain(struct store *store, int64_t id_retention_ms, int64_t outcome_retention_ms);
 
 /* Before recall: the index of ids learns of what was stored without it, by an earlier owner of the partition or by a COMMIT
  * whose answer was lost. Nothing to do, mostly. */

@@ -171,7 +171,13 @@ enum decode_status registered_find(struct schemas *schemas, const struct schema_
 
 bool schemas_use_registry(struct schemas *schemas, const struct config *config, struct err *err)
 {
-	return registry_open(&schemas->registry, config, err);
+	struct registry *registry;
+
+	if (!registry_open(&registry, config, err))
+		return false;
+	registry_close(schemas->registry);
+	schemas->registry = registry;
+	return true;
 }
 
 static bool take_id(struct schemas *schemas, enum subject subject, const char *topic, struct slice schema_json,

@@ -162,6 +162,19 @@ bool schemas_open(struct schemas **out, const char *dir, bool dir_required, stru
 	return ok;
 }
 
+bool schemas_rescan(struct schemas *schemas, const char *dir, bool dir_required, uint32_t *added, struct err *err)
+{
+	uint32_t before = schemas->count;
+	bool ok = add_folder(schemas, dir, dir_required, err);
+
+	if (!ok) { /* their shapes stay in the arena, which is the price of a folder that is mended */
+		schemas->count = before;
+		schemas->latest = 0;
+	}
+	*added = schemas->count - before;
+	return ok;
+}
+
 void schemas_close(struct schemas *schemas)
 {
 	if (schemas == NULL)

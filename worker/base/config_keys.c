@@ -45,6 +45,11 @@ static void *field_of(struct config *config, const struct key *key)
 	return (char *)config + key->offset;
 }
 
+static bool is_text(const struct key *key)
+{
+	return key->type == KEY_STRING || key->type == KEY_TOPIC;
+}
+
 static bool wrong(const struct key *key, struct err *err, const char *wanted)
 {
 	return err_set(err, VERDICT_USAGE, "", "%s has to be %s", key->name, wanted);
@@ -300,12 +305,97 @@ bool config_check_kafka(const struct config *config, struct err *err)
 void config_release(struct config *config)
 {
 	for (size_t i = 0; i < KEY_COUNT; i++)
-		if (keys[i].type == KEY_STRING || keys[i].type == KEY_TOPIC)
+		if (is_text(&keys[i]))
 			free(*(char **)field_of(config, &keys[i]));
 	for (size_t i = 0; i < config->kafka_count; i++)
 		release_property(&config->kafka[i]);
 	free(config->kafka);
 	*config = (struct config){0};
+}
+
+/* --- two of them -------------------------------------------------------------------------------------------------- */
+
+static size_t size_of(const struct key *key)
+{
+	switch (key->type) {
+	case KEY_LEVEL: return sizeof(enum log_level);
+	case KEY_FORMAT: return sizeof(enum log_format);
+	case KEY_REGISTER: return sizeof(enum registering);
+	default: return sizeof(int64_t);
+	}
+}
+
+static const void *value_of(const struct config *config, const struct key *key)
+{
+	return (const char *)config + key->offset;
+}
+
+static bool is_same(const struct config *a, const struct config *b, const struct key *key)
+{
+	const void *left = value_of(a, key), *right = value_of(b, key);
+
+	if (is_text(key))
+		return strcmp(*(const char *const *)left, *(const char *const *)right) == 0;
+	return memcmp(left, right, size_of(key)) == 0;
+}
+
+static void compare_kafka(const struct config *a, const struct config *b, bool only_absent,
+			  void (*differs)(void *context, const char *key), void *context)
+{
+	for (size_t i = 0; i < a->kafka_count; i++) {
+		const struct property *other = find_property(b, a->kafka[i].name);
+		if (other != NULL && (only_absent || strcmp(other->value, a->kafka[i].value) == 0))
+			continue;
+		char *key = xasprintf(KAFKA_PREFIX "%s", a->kafka[i].name);
+		differs(context, key);
+		free(key);
+	}
+}
+
+void config_compare(const struct config *a, const struct config *b, void (*differs)(void *context, const char *key),
+		    void *context)
+{
+	for (size_t i = 0; i < KEY_COUNT; i++)
+		if (!is_same(a, b, &keys[i]))
+			differs(context, keys[i].name);
+	compare_kafka(a, b, false, differs, context);
+	compare_kafka(b, a, true, differs, context);
+}
+
+static void take(struct config *to, const struct config *from, const struct key *key)
+{
+	char **text = field_of(to, key);
+
+	if (!is_text(key)) {
+		memcpy(field_of(to, key), value_of(from, key), size_of(key));
+		return;
+	}
+	free(*text);
+	*text = xstrdup(*(const char *const *)value_of(from, key));
+	if (text == &to->schemas_dir)
+		to->schemas_dir_is_set = from->schemas_dir_is_set;
+}
+
+void config_take(struct config *to, const struct config *from, const char *key)
+{
+	size_t i = 0;
+
+	while (strcmp(keys[i].name, key) != 0)
+		ASSERT(++i < KEY_COUNT);
+	take(to, from, &keys[i]);
+}
+
+void config_copy(struct config *to, const struct config *from)
+{
+	*to = (struct config){0};
+	for (size_t i = 0; i < KEY_COUNT; i++)
+		take(to, from, &keys[i]);
+	to->kafka = xcalloc(from->kafka_count, sizeof(*to->kafka));
+	for (; to->kafka_count < from->kafka_count; to->kafka_count++) {
+		const struct property *property = &from->kafka[to->kafka_count];
+		to->kafka[to->kafka_count] =
+			(struct property){xstrdup(property->name), xstrdup(property->value), xstrdup(property->source)};
+	}
 }
 
 /* --- for people -------------------------------------------------------------------------------------------------- */

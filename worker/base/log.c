@@ -26,6 +26,21 @@ void log_setup(enum log_level level, enum log_format format)
 	current_format = (int)format;
 }
 
+enum log_level log_level(void)
+{
+	return (enum log_level)current_level;
+}
+
+void log_level_set(enum log_level level)
+{
+	current_level = (int)level;
+}
+
+const char *log_level_name(enum log_level level)
+{
+	return level_names[level];
+}
+
 void log_keep(struct log_ring *ring)
 {
 	kept = ring;
@@ -159,18 +174,12 @@ static void compose(struct buf *line, enum log_format format, const char *when, 
 	}
 }
 
-void log_event(enum log_level level, const char *event, const char *pairs_fmt, ...)
+static void put(bool shown, struct log_ring *ring, enum log_level level, const char *event, const char *pairs_fmt,
+		va_list args)
 {
-	struct log_ring *ring = level <= LOG_WARN ? kept : NULL;
 	char *pairs, when[32];
-	va_list args;
 
-	if (!log_enabled(level) && ring == NULL)
-		return;
-	va_start(args, pairs_fmt);
-	int len = vasprintf(&pairs, pairs_fmt, args);
-	va_end(args);
-	if (len < 0)
+	if (vasprintf(&pairs, pairs_fmt, args) < 0)
 		die("out of memory");
 	timestamp(when);
 
@@ -179,7 +188,7 @@ void log_event(enum log_level level, const char *event, const char *pairs_fmt, .
 		compose(&line, LOG_JSON, when, level, event, pairs);
 		log_ring_add(ring, line.base);
 	}
-	if (log_enabled(level)) {
+	if (shown) {
 		compose(&line, (enum log_format)current_format, when, level, event, pairs);
 		buf_addc(&line, '\n');
 		ssize_t written = write(STDERR_FILENO, line.base, line.len);
@@ -187,6 +196,28 @@ void log_event(enum log_level level, const char *event, const char *pairs_fmt, .
 	}
 	buf_release(&line);
 	free(pairs);
+}
+
+void log_event(enum log_level level, const char *event, const char *pairs_fmt, ...)
+{
+	struct log_ring *ring = level <= LOG_WARN ? kept : NULL;
+	bool shown = log_enabled(level);
+	va_list args;
+
+	if (!shown && ring == NULL)
+		return;
+	va_start(args, pairs_fmt);
+	put(shown, ring, level, event, pairs_fmt, args);
+	va_end(args);
+}
+
+void log_notice(const char *event, const char *pairs_fmt, ...)
+{
+	va_list args;
+
+	va_start(args, pairs_fmt);
+	put(true, NULL, LOG_INFO, event, pairs_fmt, args);
+	va_end(args);
 }
 
 void log_err(enum log_level level, const char *event, const struct err *err)

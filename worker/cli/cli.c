@@ -283,8 +283,10 @@ int cli_fail(const struct err *err)
 
 static int run_with(const struct invocation *in, const struct config *config, const char *program_path)
 {
+	const struct config_sources sources = {in->file, in->overrides, in->override_count};
 	const struct cli_args args = {
 		.config = config,
+		.sources = &sources,
 		.options = in->command->options,
 		.values = in->values,
 		.given = in->given,

@@ -3,7 +3,7 @@
 
 static int run(const struct cli_args *args)
 {
-	return pipeline_run(args->config);
+	return pipeline_run(args->config, args->sources);
 }
 
 const struct cli_command cmd_run = {
@@ -19,6 +19,10 @@ const struct cli_command cmd_run = {
 		"\n"
 		"SIGTERM (or Ctrl-C) finishes the batches in hand, for at most shutdown.timeout, leaves the group and exits\n"
 		"with 0. A second one ends the process at once; nothing is lost, the next worker reads again.\n"
+		"\n"
+		"SIGUSR1 makes the log say more, SIGUSR2 less. SIGHUP reads the configuration again: log.level, log.format,\n"
+		"both retentions, batch.max.commands, shutdown.timeout, the registry's user, password and token, and further\n"
+		"schemas in schemas.dir take effect at once; of anything else it is said that a restart is needed.\n"
 		"\n"
 		"Exit codes: 0 told to stop; 1 something that does not pass by itself; 2 wrong usage or configuration;\n"
 		"4 fenced, stuck, or every partition refused: start it again.\n",

@@ -35,11 +35,11 @@ static void move(struct batch *from, const struct message *message, struct batch
 	from->bytes -= message_bytes(message);
 }
 
-static void make_room(struct batch *batch, uint32_t more)
+void batch_reserve(struct batch *batch, uint32_t capacity)
 {
-	if (batch->count + more <= batch->capacity)
+	if (capacity <= batch->capacity)
 		return;
-	batch->capacity = batch->count + more;
+	batch->capacity = capacity;
 	batch->messages = xrealloc(batch->messages, sizeof(*batch->messages) * batch->capacity);
 }
 
@@ -63,7 +63,7 @@ void batch_set_aside(struct batch *batch, struct batch *aside)
 
 	for (uint32_t i = 0; i < batch->count; i++)
 		moved += is_undecided(&batch->messages[i]);
-	make_room(aside, moved);
+	batch_reserve(aside, aside->count + moved);
 	for (uint32_t i = 0; i < batch->count; i++)
 		if (is_undecided(&batch->messages[i]))
 			move(batch, &batch->messages[i], aside, &aside->messages[aside->count++]);

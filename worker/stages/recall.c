@@ -53,6 +53,12 @@ void store_free(struct store *store)
 	free(store);
 }
 
+void store_retain(struct store *store, int64_t id_retention_ms, int64_t outcome_retention_ms)
+{
+	store->id_retention_ms = id_retention_ms;
+	store->outcome_retention_ms = outcome_retention_ms;
+}
+
 struct buf *store_array(struct store *store, uint32_t i)
 {
 	if (i >= store->array_count) {
