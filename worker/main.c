@@ -1,12 +1,14 @@
-/* Process lists show argv to everybody. What may be a secret in it is overwritten, first of all; the program goes on with a
- * copy. For the moment before, and for shells that keep a history, there are files and the environment. */
+/* Process lists show argv to everybody. What may be a secret in it is overwritten, first of all; the program goes on
+ * with a copy. For the moment before, and for shells that keep a history, there are files and the environment. */
 #include "byunique/cli.h"
 
 #include "byunique/err.h"
+#include "byunique/process.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool holds(const char *text, size_t len, const char *part)
 {
@@ -49,5 +51,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < argc; i++)
 		free(copies[i]);
 	free(copies);
+	if (process_has_left_threads())
+		_exit(code); /* output is written by now */
 	return code;
 }

@@ -165,12 +165,10 @@ static bool persist(struct pipeline *pipeline, bool (*try)(struct pipeline *, st
 static bool connect_database(struct pipeline *pipeline, struct err *err)
 {
 	const struct config *config = pipeline->config;
-	bool ok = pg_open(&pipeline->pg, config->postgres, config->postgres_schema, "byunique", err);
-
-	if (ok)
-		pg_heed(pipeline->pg, signals_stop_requested);
-	ok = ok && pg_worker_session(pipeline->pg, err) && pg_check_version(pipeline->pg, err) &&
-	     pg_load_catalogue(pipeline->pg, &pipeline->catalogue, err) && FAILPOINT_PASS(start_connected, err);
+	bool ok = pg_open_heeding(&pipeline->pg, config->postgres, config->postgres_schema, "byunique", signals_stop_requested,
+				  err) &&
+		  pg_worker_session(pipeline->pg, err) && pg_check_version(pipeline->pg, err) &&
+		  pg_load_catalogue(pipeline->pg, &pipeline->catalogue, err) && FAILPOINT_PASS(start_connected, err);
 	if (ok) {
 		pg_warn_weak_settings(pipeline->pg);
 		pg_heed(pipeline->pg, NULL);

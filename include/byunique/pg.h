@@ -16,6 +16,9 @@ struct pg;
  * accepting, VERDICT_STOP or VERDICT_USAGE otherwise (wrong password, unknown database, bad conninfo). */
 bool pg_open(struct pg **pg, const char *conninfo, const char *schema, const char *application, struct err *err)
 	BYU_MUST_CHECK;
+/* The same for a worker, which does not wait any longer once give_up() says so: pg_heed() (pg_pipeline.h) from the start. */
+bool pg_open_heeding(struct pg **pg, const char *conninfo, const char *schema, const char *application,
+		     bool (*give_up)(void), struct err *err) BYU_MUST_CHECK;
 void pg_close(struct pg *pg); /* NULL is fine */
 
 /* --- for the command line: one statement or script at a time, text in, text out ------------------------------- */

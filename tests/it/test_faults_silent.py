@@ -55,6 +55,39 @@ def test_a_listener_that_is_silent_from_the_start(own):
         ends_in_order(worker)
 
 
+def test_connecting_is_given_up_at_once(own):
+    """A connect that would go on for an hour: the worker ends by itself when it is told to, and is not ended by its watchdog."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(50)
+        listener.settimeout(30)
+        worker = own.worker(postgres="host=127.0.0.1 port=%d user=byunique dbname=byunique connect_timeout=3600"
+                            % listener.getsockname()[1])
+        talk, _ = listener.accept()
+        with talk:
+            talk.recv(8)
+            ends_in_order(worker)
+        assert worker.log.rstrip().endswith('event=stopped reason="told to stop"')
+
+
+def test_connecting_again_is_given_up_with_a_batch_in_hand(own):
+    """The connection is lost and a new one would take an hour: the batch is given back after shutdown.timeout."""
+    worker = own.running(postgres=own.postgres.conninfo() + " connect_timeout=3600")
+    sent = own.send(phone("before"), partition=0)
+    own.results_of(sent)
+    postmaster = own.postgres.process.pid
+    os.kill(postmaster, signal.SIGSTOP)  # sessions go on, new ones wait
+    try:
+        own.db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'byunique'")
+        sent += own.send(phone("after"), partition=0)
+        worker.wait_log("event=postgres_away")
+        ends_in_order(worker)
+        assert worker.log.rstrip().endswith('event=stopped reason="told to stop"')
+    finally:
+        os.kill(postmaster, signal.SIGCONT)
+    answered_after_all(own, sent)
+
+
 def test_silent_after_the_greeting(own):
     """The server lets the worker in and says no more: that wait has an end too, and no hurry is needed to see it."""
     with socket.socket() as listener:

@@ -55,3 +55,20 @@ void process_read(struct process_facts *facts)
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
 		facts->max_fds = limit.rlim_cur == RLIM_INFINITY ? -1 : (int64_t)limit.rlim_cur;
 }
+
+static _Atomic int threads_left;
+
+void process_leave_thread(void)
+{
+	threads_left++;
+}
+
+void process_thread_ended(void)
+{
+	threads_left--;
+}
+
+bool process_has_left_threads(void)
+{
+	return threads_left > 0;
+}

@@ -1,9 +1,15 @@
 /* Opening and re-opening a session. What a failed connect means is told by SQLSTATE where the server gave one; libpq 15
- * does not hand it out for a connection that failed, so the server's words decide between "away" and "refused". */
+ * does not hand it out for a connection that failed, so the server's words decide between "away" and "refused".
+ *
+ * A worker's connections are made by a thread of their own, which is left to itself when nobody wants to wait any
+ * longer. Rejected: PQconnectPoll(). It looks names up without an end, and it knows no connect_timeout, so of several
+ * hosts one that is silent would keep all others from being tried. */
 #include "internal.h"
 
+#include "byunique/process.h"
 #include "sql/statements.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 struct startup_failure {
@@ -50,15 +56,18 @@ static bool check_conninfo(const char *conninfo, struct err *err)
 	}
 	PQfreemem(message);
 	err_set(err, VERDICT_USAGE, "", "postgres is not a valid libpq connection string");
-	return err_hint(err, "Write it like: host=db.example dbname=crm user=byunique, or postgresql://byunique@db.example/crm");
+	return err_hint(
+		err,
+		"Write it like: host=db.example dbname=crm user=byunique, or postgresql://byunique@db.example/crm");
 }
 
 static bool set_up_session(struct pg *pg, struct err *err)
 {
 	char *quoted = PQescapeIdentifier(pg->conn, pg->schema, strlen(pg->schema));
-	char *sql = xasprintf("SET search_path = %s; SET client_min_messages = warning; SET datestyle = 'ISO, YMD';"
-			      "SET timezone = 'UTC'; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on;",
-			      quoted ? quoted : "\"\"");
+	char *sql =
+		xasprintf("SET search_path = %s; SET client_min_messages = warning; SET datestyle = 'ISO, YMD';"
+			  "SET timezone = 'UTC'; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on;",
+			  quoted ? quoted : "\"\"");
 	bool ok = pg_script(pg, sql, err) && (!pg->is_worker || pg_script(pg, sql_session, err));
 	PQfreemem(quoted);
 	free(sql);
@@ -71,14 +80,122 @@ static void drop_notice(void *unused, const PGresult *result)
 	(void)result;
 }
 
-PGconn *pg_connect_raw(const struct pg *pg)
+static PGconn *connect_now(const char *conninfo, const char *application)
 {
 	/* Of two values for a key the later wins: what the connection string says itself outranks ours. */
-	static const char *const keys[] = {"fallback_application_name", "connect_timeout", "keepalives_idle",
-					   "keepalives_interval", "keepalives_count", "tcp_user_timeout", "dbname", NULL};
-	const char *values[] = {pg->application, "10", "10", "5", "3", "30000", pg->conninfo, NULL};
+	static const char *const keys[] = {
+		"fallback_application_name", "connect_timeout",	 "keepalives_idle", "keepalives_interval",
+		"keepalives_count",	     "tcp_user_timeout", "dbname",	    NULL};
+	const char *values[] = {application, "10", "10", "5", "3", "30000", conninfo, NULL};
 
 	return PQconnectdbParams(keys, values, 1);
+}
+
+/* One connect, under way in its thread. Who comes last, the thread or who waits for it, frees it. */
+struct attempt {
+	pthread_mutex_t turn;
+	pthread_cond_t ended;
+	char *conninfo, *application; /* owned */
+	PGconn *conn;		      /* once it is done; NULL when it was taken */
+	bool done, left;
+};
+
+static void attempt_free(struct attempt *attempt)
+{
+	PQfinish(attempt->conn);
+	pthread_cond_destroy(&attempt->ended);
+	pthread_mutex_destroy(&attempt->turn);
+	free(attempt->conninfo);
+	free(attempt->application);
+	free(attempt);
+}
+
+static void *attempt_main(void *context)
+{
+	struct attempt *attempt = context;
+	PGconn *conn = connect_now(attempt->conninfo, attempt->application);
+
+	pthread_mutex_lock(&attempt->turn);
+	attempt->conn = conn;
+	attempt->done = true;
+	bool left = attempt->left;
+	pthread_cond_signal(&attempt->ended);
+	pthread_mutex_unlock(&attempt->turn);
+	if (left) {
+		attempt_free(attempt);
+		process_thread_ended();
+	}
+	return NULL;
+}
+
+static struct attempt *attempt_new(const struct pg *pg)
+{
+	struct attempt *attempt = xcalloc(1, sizeof(*attempt));
+	pthread_condattr_t monotonic;
+	pthread_t thread;
+
+	pthread_mutex_init(&attempt->turn, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&attempt->ended, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	attempt->conninfo = xstrdup(pg->conninfo);
+	attempt->application = xstrdup(pg->application);
+	if (pthread_create(&thread, NULL, attempt_main, attempt) != 0)
+		die("can't create a thread");
+	pthread_detach(thread);
+	return attempt;
+}
+
+static void wait_a_moment(struct attempt *attempt)
+{
+	enum { WAKE_NS = 100000000, SECOND_NS = 1000000000 };
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += WAKE_NS;
+	if (until.tv_nsec >= SECOND_NS) {
+		until.tv_sec++;
+		until.tv_nsec -= SECOND_NS;
+	}
+	pthread_cond_timedwait(&attempt->ended, &attempt->turn, &until);
+}
+
+static bool is_given_up(const struct pg *pg)
+{
+	return pg->interrupted || (pg->give_up != NULL && pg->give_up());
+}
+
+/* NULL: it was given up. */
+static PGconn *connect_patiently(const struct pg *pg)
+{
+	struct attempt *attempt = attempt_new(pg);
+
+	pthread_mutex_lock(&attempt->turn);
+	while (!attempt->done && !is_given_up(pg))
+		wait_a_moment(attempt);
+	PGconn *conn = attempt->conn;
+	bool done = attempt->done;
+	attempt->conn = NULL;
+	attempt->left = !done;
+	if (!done)
+		process_leave_thread();
+	pthread_mutex_unlock(&attempt->turn);
+	if (done)
+		attempt_free(attempt);
+	return conn;
+}
+
+PGconn *pg_connect_raw(const struct pg *pg)
+{
+	bool may_be_given_up = pg->is_worker || pg->give_up != NULL;
+
+	return may_be_given_up ? connect_patiently(pg) : connect_now(pg->conninfo, pg->application);
+}
+
+static bool given_up(struct err *err)
+{
+	return err_set(err, VERDICT_RECONNECT, "", "connecting to PostgreSQL was given up");
 }
 
 static bool connect_session(struct pg *pg, struct err *err)
@@ -90,6 +207,8 @@ static bool connect_session(struct pg *pg, struct err *err)
 	pg->is_useless = false;
 	buf_clear(&pg->stale);
 	pg->conn = pg_connect_raw(pg);
+	if (pg->conn == NULL && is_given_up(pg))
+		return given_up(err);
 	if (PQstatus(pg->conn) != CONNECTION_OK)
 		return pg_connection_error(pg->conn, "can't connect to PostgreSQL", err);
 	PQsetNoticeReceiver(pg->conn, drop_notice, NULL);
@@ -102,7 +221,13 @@ static bool connect_session(struct pg *pg, struct err *err)
 	return ok;
 }
 
-bool pg_open(struct pg **out, const char *conninfo, const char *schema, const char *application, struct err *err)
+bool pg_open(struct pg **pg, const char *conninfo, const char *schema, const char *application, struct err *err)
+{
+	return pg_open_heeding(pg, conninfo, schema, application, NULL, err);
+}
+
+bool pg_open_heeding(struct pg **out, const char *conninfo, const char *schema, const char *application,
+		     bool (*give_up)(void), struct err *err)
 {
 	if (!check_conninfo(conninfo, err))
 		return false;
@@ -110,6 +235,7 @@ bool pg_open(struct pg **out, const char *conninfo, const char *schema, const ch
 	pg->conninfo = xstrdup(conninfo);
 	pg->schema = xstrdup(schema);
 	pg->application = xstrdup(application);
+	pg->give_up = give_up;
 	if (!connect_session(pg, err)) {
 		pg_close(pg);
 		return false;

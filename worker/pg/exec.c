@@ -7,6 +7,7 @@
 
 #include "byunique/clock.h"
 #include "byunique/failpoint.h"
+#include "byunique/process.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -111,6 +112,7 @@ static void *cancel_main(void *handle)
 
 	PQcancel(handle, ignored, sizeof(ignored));
 	PQfreeCancel(handle);
+	process_thread_ended();
 	return NULL;
 }
 
@@ -122,10 +124,13 @@ static void cancel(struct pg *pg)
 
 	if (handle == NULL)
 		return;
-	if (pthread_create(&thread, NULL, cancel_main, handle) == 0)
+	process_leave_thread();
+	if (pthread_create(&thread, NULL, cancel_main, handle) == 0) {
 		pthread_detach(thread);
-	else
-		PQfreeCancel(handle);
+		return;
+	}
+	process_thread_ended();
+	PQfreeCancel(handle);
 }
 
 /* An interrupted wait asks the server to give up, and waits a little longer for it to say so. */

@@ -41,7 +41,7 @@ PGresult *pg_last_result(struct pg *pg, bool sent, struct err *err);
 /* After an error that only another session can mend (read-only, shutting down …), even if this one still answers. */
 void pg_give_up(struct pg *pg, const struct err *err);
 
-/* A connection as the configuration says, which may have failed. */
+/* A connection as the configuration says, which may have failed. NULL: also when it was given up. */
 PGconn *pg_connect_raw(const struct pg *pg);
 /* A pooler that gives the session to others between two transactions: VERDICT_STOP (pooler.c). */
 bool pg_refuse_shared_sessions(struct pg *pg, struct err *err);
