@@ -1,5 +1,5 @@
-/* Any client can ask; one that produces nothing joins nothing either. All partitions are asked for in one request to each
- * broker: the calls for single ones would take a round trip each. */
+/* Any client can ask; one that produces nothing joins nothing either. All partitions are asked for in one request to
+ * each broker: the calls for single ones would take a round trip each. */
 #include "byunique/kafka_group.h"
 
 #include "internal.h"
@@ -39,16 +39,8 @@ void group_observer_close(struct group_observer *observer)
 	free(observer);
 }
 
-static rd_kafka_AdminOptions_t *options_for(rd_kafka_t *client, rd_kafka_admin_op_t operation)
-{
-	char text[256];
-	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client, operation);
-
-	rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS, text, sizeof(text));
-	return options;
-}
-
-/* --- offsets -------------------------------------------------------------------------------------------------------------- */
+/* --- offsets
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static rd_kafka_topic_partition_list_t *list_all(const struct group_observer *observer, uint32_t count, int64_t offset)
 {
@@ -76,8 +68,9 @@ static bool take_offsets(rd_kafka_event_t *event, struct group_view *view, struc
 
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return kafka_error(err, code, what, rd_kafka_event_error_string(event));
-	const rd_kafka_group_result_t **groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
-		rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
+	const rd_kafka_group_result_t **groups =
+		rd_kafka_ListConsumerGroupOffsets_result_groups(rd_kafka_event_ListConsumerGroupOffsets_result(event),
+								&count);
 	const rd_kafka_error_t *error = count == 1 ? rd_kafka_group_result_error(groups[0]) : NULL;
 	if (error != NULL)
 		return kafka_error(err, rd_kafka_error_code(error), what, rd_kafka_error_string(error));
@@ -91,9 +84,12 @@ static bool look_at_offsets(struct group_observer *observer, struct group_view *
 {
 	rd_kafka_topic_partition_list_t *list = list_all(observer, view->partition_count, RD_KAFKA_OFFSET_INVALID);
 	rd_kafka_ListConsumerGroupOffsets_t *question = rd_kafka_ListConsumerGroupOffsets_new(observer->group, list);
-	rd_kafka_AdminOptions_t *options = options_for(observer->client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+	rd_kafka_AdminOptions_t *options =
+		rd_kafka_AdminOptions_new(observer->client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
 	rd_kafka_queue_t *queue = rd_kafka_queue_new(observer->client);
+	char text[256];
 
+	rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS, text, sizeof(text));
 	rd_kafka_ListConsumerGroupOffsets(observer->client, &question, 1, options, queue);
 	rd_kafka_event_t *event = rd_kafka_queue_poll(queue, -1); /* bounded by the request's timeout */
 	bool ok = take_offsets(event, view, err);
@@ -105,7 +101,8 @@ static bool look_at_offsets(struct group_observer *observer, struct group_view *
 	return ok;
 }
 
-/* --- members -------------------------------------------------------------------------------------------------------------- */
+/* --- members
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static const char *copy(struct arena *arena, const char *text)
 {
@@ -117,7 +114,8 @@ static void take_member(const rd_kafka_MemberDescription_t *description, const c
 {
 	const char *host = rd_kafka_MemberDescription_host(description);
 	const rd_kafka_MemberAssignment_t *assignment = rd_kafka_MemberDescription_assignment(description);
-	const rd_kafka_topic_partition_list_t *list = assignment ? rd_kafka_MemberAssignment_partitions(assignment) : NULL;
+	const rd_kafka_topic_partition_list_t *list =
+		assignment ? rd_kafka_MemberAssignment_partitions(assignment) : NULL;
 	struct group_member *member = arena_alloc(arena, sizeof(*member));
 
 	view->member_count++;
@@ -128,48 +126,41 @@ static void take_member(const rd_kafka_MemberDescription_t *description, const c
 	};
 	for (int i = 0; list != NULL && i < list->cnt; i++) {
 		int32_t partition = list->elems[i].partition;
-		if (strcmp(list->elems[i].topic, topic) == 0 && partition >= 0 && (uint32_t)partition < view->partition_count)
+		if (strcmp(list->elems[i].topic, topic) == 0 && partition >= 0 &&
+		    (uint32_t)partition < view->partition_count)
 			view->partitions[partition].owner = member;
 	}
 }
 
-static bool take_group(rd_kafka_event_t *event, const char *topic, struct arena *arena, struct group_view *view,
-		       struct err *err)
-{
-	static const char what[] = "can't read who is in the group";
-	size_t count = 0;
-	rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+/* What the members are put into. */
+struct sight {
+	const char *topic;
+	struct arena *arena;
+	struct group_view *view;
+};
 
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return kafka_error(err, code, what, rd_kafka_event_error_string(event));
-	const rd_kafka_ConsumerGroupDescription_t **groups = rd_kafka_DescribeConsumerGroups_result_groups(
-		rd_kafka_event_DescribeConsumerGroups_result(event), &count);
-	const rd_kafka_error_t *error = count == 1 ? rd_kafka_ConsumerGroupDescription_error(groups[0]) : NULL;
-	if (error != NULL)
-		return kafka_error(err, rd_kafka_error_code(error), what, rd_kafka_error_string(error));
-	for (size_t i = 0; count == 1 && i < rd_kafka_ConsumerGroupDescription_member_count(groups[0]); i++)
-		take_member(rd_kafka_ConsumerGroupDescription_member(groups[0], i), topic, arena, view);
-	return true;
+static void take_group(void *context, const rd_kafka_ConsumerGroupDescription_t *group)
+{
+	const struct sight *sight = context;
+
+	for (size_t i = 0; i < rd_kafka_ConsumerGroupDescription_member_count(group); i++)
+		take_member(rd_kafka_ConsumerGroupDescription_member(group, i), sight->topic, sight->arena,
+			    sight->view);
 }
 
-static bool look_at_members(struct group_observer *observer, struct arena *arena, struct group_view *view, struct err *err)
+static bool look_at_members(struct group_observer *observer, struct arena *arena, struct group_view *view,
+			    struct err *err)
 {
-	const char *groups[] = {observer->group};
-	rd_kafka_AdminOptions_t *options = options_for(observer->client, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-	rd_kafka_queue_t *queue = rd_kafka_queue_new(observer->client);
+	struct sight sight = {observer->topic, arena, view};
 
-	rd_kafka_DescribeConsumerGroups(observer->client, groups, 1, options, queue);
-	rd_kafka_event_t *event = rd_kafka_queue_poll(queue, -1);
-	bool ok = take_group(event, observer->topic, arena, view, err);
-	rd_kafka_event_destroy(event);
-	rd_kafka_queue_destroy(queue);
-	rd_kafka_AdminOptions_destroy(options);
-	return ok;
+	return kafka_describe_group(observer->client, observer->group, TIMEOUT_MS, take_group, &sight, err);
 }
 
-/* --- the whole -------------------------------------------------------------------------------------------------------------- */
+/* --- the whole
+ * -------------------------------------------------------------------------------------------------------------- */
 
-static bool look_at_cluster(struct group_observer *observer, struct arena *arena, struct group_view *view, struct err *err)
+static bool look_at_cluster(struct group_observer *observer, struct arena *arena, struct group_view *view,
+			    struct err *err)
 {
 	char *id = rd_kafka_clusterid(observer->client, TIMEOUT_MS);
 
@@ -193,7 +184,8 @@ bool group_observer_look(struct group_observer *observer, struct arena *arena, s
 	view->partition_count = (uint32_t)count;
 	view->partitions = arena_array(arena, struct group_partition, count);
 	for (int i = 0; i < count; i++)
-		view->partitions[i] = (struct group_partition){.partition = i, .committed = -1, .log_start = -1, .log_end = -1};
+		view->partitions[i] =
+			(struct group_partition){.partition = i, .committed = -1, .log_start = -1, .log_end = -1};
 	return look_at_members(observer, arena, view, err) && look_at_offsets(observer, view, err);
 }
 
@@ -215,5 +207,6 @@ static bool ask_logs(struct group_observer *observer, struct group_view *view, i
 
 bool group_observer_look_at_logs(struct group_observer *observer, struct group_view *view, struct err *err)
 {
-	return ask_logs(observer, view, RD_KAFKA_OFFSET_BEGINNING, err) && ask_logs(observer, view, RD_KAFKA_OFFSET_END, err);
+	return ask_logs(observer, view, RD_KAFKA_OFFSET_BEGINNING, err) &&
+	       ask_logs(observer, view, RD_KAFKA_OFFSET_END, err);
 }

@@ -18,6 +18,11 @@ rd_kafka_conf_t *kafka_conf_new(const struct config *config, enum kafka_role rol
 void kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value);
 /* A client; takes conf over. NULL with *err on failure. */
 rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct err *err);
+/* Asks who is in a group. `take` gets its description, which lives until it returns; it is not called when there is no such
+ * group. */
+typedef void kafka_take_group(void *context, const rd_kafka_ConsumerGroupDescription_t *group);
+bool kafka_describe_group(rd_kafka_t *client, const char *group, int timeout_ms, kafka_take_group *take, void *context,
+			  struct err *err) BYU_MUST_CHECK;
 /* How many partitions a topic has; no such topic is an error that says so. Creates nothing. */
 bool kafka_topic_partitions(rd_kafka_t *client, const char *topic, int *partitions, struct err *err) BYU_MUST_CHECK;
 
