@@ -55,9 +55,11 @@ enum decode_status command_decode(struct schemas *schemas, struct slice message,
 				  struct command *command, struct slice *detail);
 
 /* The same where the message's header __value_schema_id (absent: none) names the schema. Without a registry the header
- * means nothing. */
+ * means nothing. A command with more than most_attributes is malformed, and they are not read. */
+#define ATTRIBUTES_ANY UINT32_MAX
 enum decode_status command_decode_headed(struct schemas *schemas, struct slice message, struct slice schema_header,
-					 struct arena *arena, struct command *command, struct slice *detail);
+					 uint32_t most_attributes, struct arena *arena, struct command *command,
+					 struct slice *detail);
 
 /* The value of a Kafka message for a command, with our own schema; appended to *out, framing included. */
 void command_encode(struct schemas *schemas, const struct command *command, struct buf *out);

@@ -27,10 +27,19 @@ struct fetch_limits {
 bool fetch_batch(struct consumer *consumer, struct assignment *assignment, const struct fetch_limits *limits,
 		 struct batch *batch, struct err *err) BYU_MUST_CHECK;
 
-/* decode: raw values → commands, ids and content hashes. Undecodable → OUTCOME_MALFORMED_MESSAGE; no UUID →
+/* What a message may have at most (limit.*). It says nothing of messages that were processed before: what they repeat of
+ * their commands has to be in their results again, whatever the limits were then. */
+struct message_limits {
+	size_t message_bytes; /* key and value */
+	size_t header_bytes;
+	uint32_t attributes;
+};
+
+/* decode: raw values → commands, ids and content hashes. Undecodable or beyond a limit → OUTCOME_MALFORMED_MESSAGE; no UUID →
  * OUTCOME_INVALID_COMMAND_ID. False when a writer's schema can't be had now (VERDICT_RETRY): the messages of partitions that
  * await one (partition->awaits) are left undecided from there on. */
-bool decode_batch(struct batch *batch, struct schemas *schemas, struct err *err) BYU_MUST_CHECK;
+bool decode_batch(struct batch *batch, struct schemas *schemas, const struct message_limits *limits, struct err *err)
+	BYU_MUST_CHECK;
 
 /* validate: commands against the catalogue; fills extension, key_cells and cells, or the outcome. Rows of the contract's
  * table from InvalidCustomerId to InvalidAttributeValue, in that order. Takes a reference to the catalogue. May be called

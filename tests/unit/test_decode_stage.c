@@ -20,6 +20,7 @@ struct fixture {
 	struct batch *batch;
 	struct partition partition;
 	struct buf bytes[MESSAGES];
+	struct message_limits limits;
 };
 
 static int set_up(void **state)
@@ -30,6 +31,7 @@ static int set_up(void **state)
 
 	if (!schemas_open(&f->schemas, NULL, false, &err))
 		fail_msg("%s", err.what);
+	f->limits = (struct message_limits){.message_bytes = 1000, .header_bytes = 1000, .attributes = 1};
 	f->batch = batch_new(MESSAGES);
 	f->batch->count = MESSAGES;
 	for (int i = 0; i < MESSAGES; i++) {
@@ -61,7 +63,7 @@ static int tear_down(void **state)
 static struct message *decoded(struct fixture *f)
 {
 	struct err err;
-	assert_true(decode_batch(f->batch, f->schemas, &err));
+	assert_true(decode_batch(f->batch, f->schemas, &f->limits, &err));
 	return f->batch->messages;
 }
 
@@ -114,6 +116,59 @@ static void test_again(void **state)
 	assert_int_equal(messages[2].outcome.code, OUTCOME_INVALID_COMMAND_ID);
 }
 
+static void assert_refused(const struct message *message, const char *limit)
+{
+	assert_int_equal(message->outcome.code, OUTCOME_MALFORMED_MESSAGE);
+	assert_false(message->decoded);
+	if (strstr(message->outcome.detail.base, limit) == NULL)
+		fail_msg("\"%s\" does not name %s", message->outcome.detail.base, limit);
+}
+
+/* At the limit a message passes, a byte or an attribute more and it doesn't, and says which limit it is. */
+static void test_limits(void **state)
+{
+	struct fixture *f = *state;
+	struct message *messages = f->batch->messages;
+	size_t bytes = messages[0].value.len;
+
+	f->limits = (struct message_limits){.message_bytes = bytes + 3, .header_bytes = 20, .attributes = 1};
+	messages[0].key = SLICE_LIT("key");
+	messages[1].key = SLICE_LIT("keys");
+	messages[3].header_bytes = 20;
+	messages[4].header_bytes = 21;
+	decoded(f);
+	assert_int_equal(messages[0].outcome.code, OUTCOME_NONE);
+	assert_refused(&messages[1], "limit.message.bytes");
+	assert_true(messages[3].decoded);
+	assert_refused(&messages[4], "limit.headers.bytes");
+}
+
+static void test_limit_of_attributes(void **state)
+{
+	struct fixture *f = *state;
+
+	f->limits.attributes = 0;
+	struct message *messages = decoded(f);
+	for (int i = 0; i < MESSAGES; i++)
+		assert_refused(&messages[i], "limit.attributes");
+}
+
+/* What was processed is decoded as it was then: its result has to be the same. */
+static void test_limits_say_nothing_of_repeats(void **state)
+{
+	struct fixture *f = *state;
+
+	f->limits = (struct message_limits){0};
+	f->partition.next_offset = 2;
+	for (int i = 0; i < MESSAGES; i++) {
+		f->batch->messages[i].offset = i;
+		f->batch->messages[i].header_bytes = 1;
+	}
+	struct message *messages = decoded(f);
+	for (int i = 0; i < MESSAGES; i++)
+		assert_int_equal(messages[i].decoded, i < 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -122,6 +177,9 @@ int main(void)
 		TEST(test_ids),
 		TEST(test_malformed_ones_do_not_spoil_others),
 		TEST(test_again),
+		TEST(test_limits),
+		TEST(test_limit_of_attributes),
+		TEST(test_limits_say_nothing_of_repeats),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

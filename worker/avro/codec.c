@@ -4,7 +4,8 @@
 
 /* The bytes are copied whole, once, and all strings view that copy: cheaper than a copy of each. */
 static enum decode_status decode(struct schemas *schemas, struct slice message, struct slice schema_header,
-				 struct arena *arena, enum subject subject, void *into, struct slice *detail)
+				 uint32_t most_attributes, struct arena *arena, enum subject subject, void *into,
+				 struct slice *detail)
 {
 	bool headed = schema_header.base != NULL && schemas->registry != NULL;
 	const struct known_schema *known;
@@ -24,14 +25,16 @@ static enum decode_status decode(struct schemas *schemas, struct slice message, 
 		return DECODE_MALFORMED;
 	}
 	struct cursor cursor = cursor_over(arena_copy(arena, message), frame.body);
-	return plan_read(plan, &cursor, arena, into, detail) ? DECODE_OK : DECODE_MALFORMED;
+	return plan_read(plan, &cursor, most_attributes, arena, into, detail) ? DECODE_OK : DECODE_MALFORMED;
 }
 
 enum decode_status command_decode_headed(struct schemas *schemas, struct slice message, struct slice schema_header,
-					 struct arena *arena, struct command *command, struct slice *detail)
+					 uint32_t most_attributes, struct arena *arena, struct command *command,
+					 struct slice *detail)
 {
 	*command = (struct command){0};
-	enum decode_status status = decode(schemas, message, schema_header, arena, SUBJECT_COMMAND, command, detail);
+	enum decode_status status = decode(schemas, message, schema_header, most_attributes, arena, SUBJECT_COMMAND, command,
+					   detail);
 	if (status != DECODE_OK)
 		*command = (struct command){0};
 	return status;
@@ -40,14 +43,14 @@ enum decode_status command_decode_headed(struct schemas *schemas, struct slice m
 enum decode_status command_decode(struct schemas *schemas, struct slice message, struct arena *arena,
 				  struct command *command, struct slice *detail)
 {
-	return command_decode_headed(schemas, message, SLICE_NONE, arena, command, detail);
+	return command_decode_headed(schemas, message, SLICE_NONE, ATTRIBUTES_ANY, arena, command, detail);
 }
 
 enum decode_status result_decode(struct schemas *schemas, struct slice message, struct arena *arena,
 				 struct result *result, struct slice *detail)
 {
 	*result = (struct result){0};
-	enum decode_status status = decode(schemas, message, SLICE_NONE, arena, SUBJECT_RESULT, result, detail);
+	enum decode_status status = decode(schemas, message, SLICE_NONE, ATTRIBUTES_ANY, arena, SUBJECT_RESULT, result, detail);
 	if (status != DECODE_OK)
 		*result = (struct result){0};
 	return status;

@@ -209,6 +209,7 @@ struct plan plan_make(const struct shape *shape, const struct reader_record *wan
 struct decoder {
 	struct cursor *cursor;
 	struct arena *arena;
+	uint32_t most_attributes;
 	const char *field; /* being read, for the detail */
 };
 
@@ -307,6 +308,7 @@ static bool read_attribute_value(struct cursor *cursor, const struct shape *type
 static bool read_attributes(struct decoder *d, const struct shape *map, struct command *command)
 {
 	struct attribute_list list = {.command = command, .arena = d->arena};
+	uint64_t count = 0;
 
 	for (;;) {
 		struct block block;
@@ -314,6 +316,8 @@ static bool read_attributes(struct decoder *d, const struct shape *map, struct c
 			return false;
 		for (int64_t i = 0; i < block.count; i++) {
 			struct named_value attribute;
+			if (count++ == d->most_attributes)
+				return cursor_fail(d->cursor, d->cursor->next, "more attributes than limit.attributes allows");
 			if (!guard_string(d->cursor, &attribute.name) ||
 			    !read_attribute_value(d->cursor, map->parts[0], &attribute.value))
 				return false;
@@ -386,10 +390,10 @@ static bool read_top(struct decoder *d, const struct plan *plan, void *into)
 	return read_record(d, shape, plan->wanted, plan->steps, into);
 }
 
-static bool read_value(const struct plan *plan, struct cursor *cursor, bool to_end, struct arena *arena, void *into,
-		       struct slice *detail)
+static bool read_value(const struct plan *plan, struct cursor *cursor, uint32_t most_attributes, bool to_end,
+		       struct arena *arena, void *into, struct slice *detail)
 {
-	struct decoder d = {.cursor = cursor, .arena = arena};
+	struct decoder d = {.cursor = cursor, .arena = arena, .most_attributes = most_attributes};
 
 	if (read_top(&d, plan, into) && (!to_end || guard_end(cursor)))
 		return true;
@@ -398,12 +402,13 @@ static bool read_value(const struct plan *plan, struct cursor *cursor, bool to_e
 	return false;
 }
 
-bool plan_read(const struct plan *plan, struct cursor *cursor, struct arena *arena, void *into, struct slice *detail)
+bool plan_read(const struct plan *plan, struct cursor *cursor, uint32_t most_attributes, struct arena *arena, void *into,
+	       struct slice *detail)
 {
-	return read_value(plan, cursor, true, arena, into, detail);
+	return read_value(plan, cursor, most_attributes, true, arena, into, detail);
 }
 
 bool plan_read_next(const struct plan *plan, struct cursor *cursor, struct arena *arena, void *into, struct slice *detail)
 {
-	return read_value(plan, cursor, false, arena, into, detail);
+	return read_value(plan, cursor, ATTRIBUTES_ANY, false, arena, into, detail);
 }

@@ -22,9 +22,10 @@ struct plan {
 struct plan plan_make(const struct shape *shape, const struct reader_record *wanted, struct arena *arena);
 
 /* Read the one value that `cursor` is over into the struct at `into`, which has to hold the defaults (all zero). The
- * plan has to be usable. Strings view the cursor's bytes; lists are in the arena. On false *detail, in the arena, says
- * what is wrong. */
-bool plan_read(const struct plan *plan, struct cursor *cursor, struct arena *arena, void *into, struct slice *detail);
+ * plan has to be usable. Strings view the cursor's bytes; lists are in the arena. More than most_attributes are refused
+ * where they are met. On false *detail, in the arena, says what is wrong. */
+bool plan_read(const struct plan *plan, struct cursor *cursor, uint32_t most_attributes, struct arena *arena, void *into,
+	       struct slice *detail);
 
 /* The same where more values may follow: the cursor stands behind this one afterwards. */
 bool plan_read_next(const struct plan *plan, struct cursor *cursor, struct arena *arena, void *into, struct slice *detail);

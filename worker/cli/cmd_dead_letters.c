@@ -223,7 +223,7 @@ static json_t *decode(struct schemas *schemas, const struct letters *letters)
 	struct slice detail;
 
 	arena_init(&arena);
-	bool ok = command_decode_headed(schemas, value, header, &arena, &command, &detail) == DECODE_OK;
+	bool ok = command_decode_headed(schemas, value, header, ATTRIBUTES_ANY, &arena, &command, &detail) == DECODE_OK;
 	json_t *json = ok ? command_json(&command) : json_null();
 	arena_release(&arena);
 	return json;

@@ -17,12 +17,39 @@ static void identify(struct message *message, struct arena *arena)
 	message->outcome.detail = SLICE_LIT("A command id is a UUID as 8-4-4-4-12 hexadecimal digits.");
 }
 
-/* False: later. */
-static bool decode_message(struct message *message, struct schemas *schemas, struct arena *arena)
+/* It was before the partition was given to this worker: its outcome is stored. */
+static bool was_processed(const struct message *message)
 {
+	return message->offset < message->partition->next_offset;
+}
+
+/* Before its schema is asked for, and before anything of it is copied. */
+static bool is_too_large(struct message *message, const struct message_limits *limits, struct arena *arena)
+{
+	size_t bytes = message->key.len + message->value.len;
+	bool too_long = bytes > limits->message_bytes;
+
+	if (was_processed(message) || (!too_long && message->header_bytes <= limits->header_bytes))
+		return false;
+	message->outcome.code = OUTCOME_MALFORMED_MESSAGE;
+	message->outcome.detail =
+		too_long ? arena_printf(arena, "It has %zu bytes, limit.message.bytes is %zu.", bytes, limits->message_bytes)
+			 : arena_printf(arena, "Its headers have %zu bytes, limit.headers.bytes is %zu.",
+					message->header_bytes, limits->header_bytes);
+	return true;
+}
+
+/* False: later. */
+static bool decode_message(struct message *message, struct schemas *schemas, const struct message_limits *limits,
+			   struct arena *arena)
+{
+	uint32_t most_attributes = was_processed(message) ? ATTRIBUTES_ANY : limits->attributes;
 	struct slice detail = SLICE_NONE;
 
-	switch (command_decode_headed(schemas, message->value, message->schema_header, arena, &message->command, &detail)) {
+	if (is_too_large(message, limits, arena))
+		return true;
+	switch (command_decode_headed(schemas, message->value, message->schema_header, most_attributes, arena,
+				      &message->command, &detail)) {
 	case DECODE_OK:
 		message->decoded = true;
 		identify(message, arena);
@@ -35,7 +62,7 @@ static bool decode_message(struct message *message, struct schemas *schemas, str
 	return false;
 }
 
-bool decode_batch(struct batch *batch, struct schemas *schemas, struct err *err)
+bool decode_batch(struct batch *batch, struct schemas *schemas, const struct message_limits *limits, struct err *err)
 {
 	enum { ASK_MS = 1000 }; /* then the group is served in between */
 	bool all = true;
@@ -46,7 +73,7 @@ bool decode_batch(struct batch *batch, struct schemas *schemas, struct err *err)
 		if (message->decoded || message->outcome.code != OUTCOME_NONE)
 			continue;
 		if (!message->partition->awaits)
-			message->partition->awaits = !decode_message(message, schemas, &batch->arena);
+			message->partition->awaits = !decode_message(message, schemas, limits, &batch->arena);
 		all = all && !message->partition->awaits;
 	}
 	if (!all)
