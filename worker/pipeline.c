@@ -134,7 +134,7 @@ static uint32_t answer_all(struct pipeline *pipeline, struct batch *batches)
 	uint32_t cut_count = 0;
 
 	for (struct batch *batch = batches; batch != NULL; batch = batch->next)
-		cut_count += answer_batch(batch, pipeline->config->commands_topic, pipeline->writing, &pipeline->bounds);
+		cut_count += answer_batch(batch, pipeline->config, pipeline->writing, &pipeline->bounds);
 	return cut_count;
 }
 

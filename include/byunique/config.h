@@ -7,6 +7,7 @@
 #include "byunique/buf.h"
 #include "byunique/err.h"
 #include "byunique/log.h"
+#include "byunique/slice.h"
 
 struct property {
 	char *name; /* without the leading "kafka."; of an alias the name it stands for (kafka_property_name()) */
@@ -20,6 +21,7 @@ enum registering { REGISTER_AUTO, REGISTER_LOOKUP };
 struct config {
 #define CONFIG_FIELD_STRING char *
 #define CONFIG_FIELD_TOPIC char *
+#define CONFIG_FIELD_URI char *
 #define CONFIG_FIELD_INT int64_t
 #define CONFIG_FIELD_DURATION int64_t
 #define CONFIG_FIELD_LEVEL enum log_level

@@ -11,7 +11,7 @@
 
 struct producer;
 
-/* No batch of records is made larger than the smaller of the bounds; single records are the answer stage's to bound. */
+/* *config has to live on. No batch of records is made larger than the smaller of the bounds; single records are the answer stage's to bound. */
 bool producer_open(struct producer **producer, const struct config *config, const char *transactional_id,
 		   const struct bounds *bounds, struct err *err) BYU_MUST_CHECK;
 void producer_close(struct producer *producer); /* NULL is fine; an open transaction is left to the successor */

@@ -8,12 +8,13 @@
 #define BYUNIQUE_PUBLISHED_H
 
 #include "byunique/batch.h"
+#include "byunique/config.h"
 
 /* What may go, what is missed least first: a set of cuts with a smaller number is the smaller loss. */
 enum cut {
 	CUT_DETAIL = 1,	 /* shortened; the error's in a result, byunique.detail in a dead letter */
 	CUT_VALUE = 2,	 /* of a dead letter */
-	CUT_HEADERS = 4, /* the command's, all of them */
+	CUT_HEADERS = 4, /* the command's, all of them; in a result also what makes it a CloudEvent */
 	CUT_TEXTS = 8,	 /* shortened; what a result repeats of the command */
 	CUT_KEY = 16,
 	CUT_SETS = 32,
@@ -36,15 +37,25 @@ struct own_header {
 	struct slice value;
 };
 
-/* The headers that the worker adds; views the message. */
+/* The headers that the worker adds; views message and configuration. */
 struct own_headers {
-	struct own_header list[12];
+	struct own_header list[16];
 	uint32_t count;
+	bool replace; /* the command's headers that event_replaces() names go */
 	char numbers[2][24];
+	char event_id[304];
+	char event_time[48];
 };
 
-void result_headers(const struct message *message, unsigned cuts, struct own_headers *headers);
+/* With results.cloudevents.source, a result is a CloudEvent of its own: its attributes are made of what is stored, so that
+ * they are the same when it is published again. */
+void result_headers(const struct message *message, unsigned cuts, const struct config *config, struct own_headers *headers);
 void letter_headers(const struct message *message, const char *commands_topic, unsigned cuts, struct own_headers *headers);
+
+/* Is it a header of a command that is about the command as an event, and not about its result? Those of the extensions
+ * that speak of the whole flow stay. */
+bool event_replaces(const char *header);
+#define EVENT_ID_HEADER "ce_id"
 
 /* Bytes of one header in a record; of a record batch that holds nothing but this record. */
 size_t record_header_bytes(size_t name_bytes, size_t value_bytes);

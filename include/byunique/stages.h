@@ -124,7 +124,7 @@ bool apply_span(struct store *store, const struct span *span, const struct plan 
 
 /* answer: the bytes of every message's result, in the batch's arena, and what has to go of results and dead letters so that
  * their topics take them. May be called again, with other bounds. How many messages lost something. */
-uint32_t answer_batch(struct batch *batch, const char *commands_topic, struct schemas *schemas, const struct bounds *bounds);
+uint32_t answer_batch(struct batch *batch, const struct config *config, struct schemas *schemas, const struct bounds *bounds);
 
 /* commit: results, dead letters and the group's offsets of these batches, in order, in one Kafka transaction. */
 bool commit_batches(struct producer *producer, struct batch *batches, struct err *err) BYU_MUST_CHECK;

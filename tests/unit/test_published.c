@@ -110,6 +110,113 @@ static void test_text(void **state)
 	assert_int_equal(text.len, 0);
 }
 
+/* --- results that are CloudEvents ------------------------------------------------------------------------------------------- */
+
+static struct config event_config(const char *source)
+{
+	static char commands[] = "commands";
+	return (struct config){.commands_topic = commands, .results_cloudevents_source = (char *)(uintptr_t)source};
+}
+
+static struct slice header_of(const struct own_headers *headers, const char *name)
+{
+	struct slice found = SLICE_NONE;
+
+	for (uint32_t i = 0; i < headers->count; i++)
+		if (strcmp(headers->list[i].name, name) == 0) {
+			assert_null(found.base); /* each once */
+			found = headers->list[i].value;
+		}
+	return found;
+}
+
+static void assert_header(const struct own_headers *headers, const char *name, const char *value)
+{
+	struct slice found = header_of(headers, name);
+
+	if (value == NULL ? found.base != NULL : !slice_equal(found, slice_cstr(value)))
+		fail_msg("%s is \"" SLICE_FMT "\"", name, SLICE_ARG(found));
+}
+
+static void test_event(void **state)
+{
+	struct message message = malformed(SLICE_LIT("k"), SLICE_LIT("v"), 0);
+	struct config config = event_config("/crm");
+	struct own_headers headers;
+
+	(void)state;
+	message.answer.processed_at_ms = INT64_C(1261161000007); /* 2009-12-18 */
+	message.event_id = SLICE_LIT("command-7");
+	result_headers(&message, 0, &config, &headers);
+	assert_true(headers.replace);
+	assert_header(&headers, "ce_specversion", "1.0");
+	assert_header(&headers, "ce_id", "commands:3:1000");
+	assert_header(&headers, "ce_source", "/crm");
+	assert_header(&headers, "ce_type", "byunique.result.v1");
+	assert_header(&headers, "ce_time", "2009-12-18T18:30:00.007Z");
+	assert_header(&headers, "content-type", "application/avro");
+	assert_header(&headers, "ce_causationid", "command-7");
+	assert_string_equal(headers.list[headers.count - 1].name, "byunique.code"); /* ours are last, as ever */
+	message.event_id = SLICE_LIT("\xFF");
+	result_headers(&message, 0, &config, &headers);
+	assert_header(&headers, "ce_causationid", NULL);
+	message.event_id = SLICE_LIT("");
+	result_headers(&message, 0, &config, &headers);
+	assert_header(&headers, "ce_causationid", NULL);
+}
+
+/* Off, or where headers have to go: what there was before. */
+static void test_no_event(void **state)
+{
+	struct message message = malformed(SLICE_LIT("k"), SLICE_LIT("v"), 10);
+	struct config on = event_config("/crm"), off = event_config("");
+	struct own_headers headers;
+
+	(void)state;
+	message.event_id = SLICE_LIT("command-7");
+	result_headers(&message, 0, &off, &headers);
+	assert_false(headers.replace);
+	assert_int_equal(headers.count, 2);
+	assert_header(&headers, "byunique.status", "400");
+	assert_header(&headers, "byunique.code", "MalformedMessage");
+	result_headers(&message, CUT_HEADERS, &on, &headers);
+	assert_false(headers.replace);
+	assert_int_equal(headers.count, 3);
+	assert_header(&headers, "byunique.truncated", "headers");
+	letter_headers(&message, "commands", 0, &headers);
+	assert_false(headers.replace); /* a dead letter has its own headers back, whatever results look like */
+	assert_header(&headers, "ce_id", NULL);
+}
+
+static void test_event_replaces(void **state)
+{
+	static const char *const gone[] = {"ce_id", "ce_", "ce_specversion", "ce_causationid", "ce_subject", "content-type"};
+	static const char *const kept[] = {"ce", "CE_id", "ce-id", "content-type2", "Content-Type", "traceparent", "",
+					   "ce_correlationid", "ce_traceparent", "ce_tracestate", "kafka_correlationId"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(gone) / sizeof(*gone); i++)
+		assert_true(event_replaces(gone[i]));
+	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
+		assert_false(event_replaces(kept[i]));
+}
+
+/* Headers that are replaced take no room. */
+static void test_replaced_bytes(void **state)
+{
+	struct message message = malformed(SLICE_NONE, SLICE_NONE, 300);
+	struct own_headers none = {.count = 0};
+
+	(void)state;
+	message.header_count = 70; /* the count takes two bytes from 64 on */
+	message.event_header_count = 30;
+	message.event_header_bytes = 120;
+	assert_int_equal(record_batch_bytes(&message, SLICE_NONE, 0, &none), 61 + 2 + 3 + 1 + 1 + 2 + 300);
+	none.replace = true;
+	assert_int_equal(record_batch_bytes(&message, SLICE_NONE, 0, &none), 61 + 2 + 3 + 1 + 1 + 1 + 180);
+	assert_int_equal(record_batch_bytes(&message, SLICE_NONE, CUT_HEADERS, &none), 61 + 1 + 3 + 1 + 1 + 1);
+}
+
 static void test_weaknesses(void **state)
 {
 	static const struct {
@@ -143,6 +250,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_record_alone), cmocka_unit_test(test_letters), cmocka_unit_test(test_exactly), cmocka_unit_test(test_packed),
 		cmocka_unit_test(test_text),	     cmocka_unit_test(test_weaknesses),
+		cmocka_unit_test(test_event),	     cmocka_unit_test(test_no_event),
+		cmocka_unit_test(test_event_replaces), cmocka_unit_test(test_replaced_bytes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

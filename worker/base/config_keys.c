@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum key_type { KEY_STRING, KEY_TOPIC, KEY_INT, KEY_DURATION, KEY_LEVEL, KEY_FORMAT, KEY_REGISTER };
+enum key_type { KEY_STRING, KEY_TOPIC, KEY_URI, KEY_INT, KEY_DURATION, KEY_LEVEL, KEY_FORMAT, KEY_REGISTER };
 
 struct key {
 	const char *name;
@@ -47,7 +47,7 @@ static void *field_of(struct config *config, const struct key *key)
 
 static bool is_text(const struct key *key)
 {
-	return key->type == KEY_STRING || key->type == KEY_TOPIC;
+	return key->type == KEY_STRING || key->type == KEY_TOPIC || key->type == KEY_URI;
 }
 
 static bool wrong(const struct key *key, struct err *err, const char *wanted)
@@ -71,13 +71,30 @@ static bool set_string(const struct key *key, const char *value, void *field, st
 	return true;
 }
 
-/* Kafka's own rule. */
-static bool set_topic(const struct key *key, const char *value, void *field, struct err *err)
+/* Kafka's own rule, but for the length. */
+static bool is_topic(struct slice name)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
-	if (value[strspn(value, allowed)] != '\0' || strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
+	for (size_t i = 0; i < name.len; i++)
+		if (strchr(allowed, name.base[i]) == NULL)
+			return false;
+	return !slice_equal(name, SLICE_LIT(".")) && !slice_equal(name, SLICE_LIT(".."));
+}
+
+static bool set_topic(const struct key *key, const char *value, void *field, struct err *err)
+{
+	if (!is_topic(slice_cstr(value)))
 		return wrong(key, err, "a topic's name: letters, digits, '.', '_' and '-'");
+	return set_string(key, value, field, err);
+}
+
+/* What RFC 3986 allows anywhere; it has to stand in a header of Kafka as it is. */
+static bool set_uri(const struct key *key, const char *value, void *field, struct err *err)
+{
+	for (const char *c = value; *c != '\0'; c++)
+		if (*c <= ' ' || *c > '~' || strchr("\"<>\\^`{|}", *c) != NULL)
+			return wrong(key, err, "a URI reference, like /crm/byunique or https://example.org/byunique");
 	return set_string(key, value, field, err);
 }
 
@@ -191,9 +208,9 @@ static bool set_register(const struct key *key, const char *value, void *field, 
 }
 
 static bool (*const setters[])(const struct key *key, const char *value, void *field, struct err *err) = {
-	[KEY_STRING] = set_string,     [KEY_TOPIC] = set_topic, [KEY_INT] = set_int,
-	[KEY_DURATION] = set_duration, [KEY_LEVEL] = set_level, [KEY_FORMAT] = set_format,
-	[KEY_REGISTER] = set_register,
+	[KEY_STRING] = set_string,     [KEY_TOPIC] = set_topic, [KEY_URI] = set_uri,
+	[KEY_INT] = set_int,	       [KEY_LEVEL] = set_level, [KEY_FORMAT] = set_format,
+	[KEY_DURATION] = set_duration, [KEY_REGISTER] = set_register,
 };
 
 /* --- kafka.* ----------------------------------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@ struct consumer {
 	struct rebalance_listener listener;
 	bool paused;
 	bool reads_schema_header;		/* a registry is configured, which gives the header its meaning */
+	bool replaces_events;			/* results are CloudEvents of their own */
 	rd_kafka_topic_partition_list_t *held; /* owned: consumer_hold() */
 };
 
@@ -107,6 +108,7 @@ bool consumer_open(struct consumer **out, const struct config *config, struct re
 	consumer->topic = xstrdup(config->commands_topic);
 	consumer->listener = listener;
 	consumer->reads_schema_header = config->schema_registry_url[0] != '\0';
+	consumer->replaces_events = config->results_cloudevents_source[0] != '\0';
 	consumer->held = rd_kafka_topic_partition_list_new(0);
 	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
 	rd_kafka_conf_set_opaque(conf, consumer);
@@ -151,7 +153,17 @@ static struct slice schema_header(const rd_kafka_message_t *raw)
 	return slice_of(value, size);
 }
 
-static void count_headers(struct message *message, const rd_kafka_message_t *raw)
+static void note_event(struct message *message, const char *name, struct slice value)
+{
+	if (!event_replaces(name))
+		return;
+	message->event_header_count++;
+	message->event_header_bytes += record_header_bytes(strlen(name), value.len);
+	if (strcmp(name, EVENT_ID_HEADER) == 0)
+		message->event_id = value;
+}
+
+static void look_at_headers(const struct consumer *consumer, struct message *message, const rd_kafka_message_t *raw)
 {
 	rd_kafka_headers_t *headers = NULL;
 	const char *name;
@@ -164,6 +176,8 @@ static void count_headers(struct message *message, const rd_kafka_message_t *raw
 		return;
 	while (rd_kafka_header_get_all(headers, message->header_count, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR) {
 		message->header_bytes += record_header_bytes(strlen(name), size);
+		if (consumer->replaces_events)
+			note_event(message, name, slice_of(value, size));
 		message->header_count++;
 	}
 }
@@ -179,7 +193,7 @@ static void fill(const struct consumer *consumer, struct message *message, rd_ka
 	message->schema_header = consumer->reads_schema_header ? schema_header(raw) : SLICE_NONE;
 	message->hash = message_hash(message->key, message->value);
 	message->timestamp_ms = rd_kafka_message_timestamp(raw, &type);
-	count_headers(message, raw);
+	look_at_headers(consumer, message, raw);
 }
 
 /* An error event in place of a message; most pass by themselves. */

@@ -13,9 +13,7 @@
 
 struct producer {
 	rd_kafka_t *client;
-	char *commands_topic;
-	char *results_topic;
-	char *dead_letter_topic; /* empty: none */
+	const struct config *config; /* borrowed */
 };
 
 /* The transaction has to time out well before a successor could be waiting for its partitions in earnest. */
@@ -62,9 +60,9 @@ static bool check_topics(struct producer *producer, struct err *err)
 {
 	int partitions;
 
-	return kafka_topic_partitions(producer->client, producer->results_topic, &partitions, err) &&
-	       (producer->dead_letter_topic[0] == '\0' ||
-		kafka_topic_partitions(producer->client, producer->dead_letter_topic, &partitions, err));
+	return kafka_topic_partitions(producer->client, producer->config->results_topic, &partitions, err) &&
+	       (producer->config->dead_letter_topic[0] == '\0' ||
+		kafka_topic_partitions(producer->client, producer->config->dead_letter_topic, &partitions, err));
 }
 
 /* Results with the same key have to meet in one partition. */
@@ -121,9 +119,7 @@ bool producer_open(struct producer **out, const struct config *config, const cha
 	set_sizes(conf, config, bounds);
 
 	struct producer *producer = xcalloc(1, sizeof(*producer));
-	producer->commands_topic = xstrdup(config->commands_topic);
-	producer->results_topic = xstrdup(config->results_topic);
-	producer->dead_letter_topic = xstrdup(config->dead_letter_topic);
+	producer->config = config;
 	producer->client = kafka_client_new(RD_KAFKA_PRODUCER, conf, err);
 	if (producer->client == NULL) {
 		producer_close(producer);
@@ -146,9 +142,6 @@ void producer_close(struct producer *producer)
 		rd_kafka_purge(producer->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
 		rd_kafka_destroy(producer->client);
 	}
-	free(producer->commands_topic);
-	free(producer->results_topic);
-	free(producer->dead_letter_topic);
 	free(producer);
 }
 
@@ -160,13 +153,28 @@ bool producer_begin(struct producer *producer, struct err *err)
 
 /* --- messages ------------------------------------------------------------------------------------------------------------ */
 
+/* Without those that ours replace. librdkafka's own removal looks at all headers for each. */
+static rd_kafka_headers_t *kept_headers(const rd_kafka_headers_t *headers)
+{
+	rd_kafka_headers_t *kept = rd_kafka_headers_new(rd_kafka_header_cnt(headers));
+	const char *name;
+	const void *value;
+	size_t size;
+
+	for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
+		if (!event_replaces(name))
+			rd_kafka_header_add(kept, name, -1, value, (ssize_t)size);
+	return kept;
+}
+
 /* The command's headers, unless they are cut, then ours. */
 static rd_kafka_headers_t *all_headers(const struct message *command, unsigned cuts, const struct own_headers *own)
 {
 	rd_kafka_headers_t *headers = NULL;
 
 	if ((cuts & CUT_HEADERS) == 0 && rd_kafka_message_headers(command->raw, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR)
-		headers = rd_kafka_headers_copy(headers);
+		headers = own->replace && command->event_header_count > 0 ? kept_headers(headers)
+									  : rd_kafka_headers_copy(headers);
 	else
 		headers = rd_kafka_headers_new(own->count);
 	for (uint32_t i = 0; i < own->count; i++)
@@ -204,8 +212,8 @@ bool producer_result(struct producer *producer, const struct message *command, s
 {
 	struct own_headers own;
 
-	result_headers(command, command->result_cuts, &own);
-	return produce(producer, producer->results_topic, command, command->result, command->result_cuts, &own, err);
+	result_headers(command, command->result_cuts, producer->config, &own);
+	return produce(producer, producer->config->results_topic, command, command->result, command->result_cuts, &own, err);
 }
 
 bool producer_dead_letter(struct producer *producer, const struct message *command, struct err *err)
@@ -213,10 +221,10 @@ bool producer_dead_letter(struct producer *producer, const struct message *comma
 	struct own_headers own;
 	struct slice value = command->letter_cuts & CUT_VALUE ? SLICE_NONE : command->value;
 
-	if (producer->dead_letter_topic[0] == '\0')
+	if (producer->config->dead_letter_topic[0] == '\0')
 		return true;
-	letter_headers(command, producer->commands_topic, command->letter_cuts, &own);
-	return produce(producer, producer->dead_letter_topic, command, value, command->letter_cuts, &own, err);
+	letter_headers(command, producer->config->commands_topic, command->letter_cuts, &own);
+	return produce(producer, producer->config->dead_letter_topic, command, value, command->letter_cuts, &own, err);
 }
 
 /* --- the end of a transaction --------------------------------------------------------------------------------------------- */
@@ -226,7 +234,7 @@ bool producer_offsets(struct producer *producer, const struct assignment *assign
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
 	for (uint32_t i = 0; i < count; i++)
-		rd_kafka_topic_partition_list_add(list, producer->commands_topic, offsets[i].partition)->offset =
+		rd_kafka_topic_partition_list_add(list, producer->config->commands_topic, offsets[i].partition)->offset =
 			offsets[i].offset;
 	rd_kafka_error_t *error =
 		rd_kafka_send_offsets_to_transaction(producer->client, list, assignment->group, KAFKA_TIMEOUT_MS);

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 /* --- headers ------------------------------------------------------------------------------------------------------------ */
 
@@ -43,11 +44,56 @@ static void add_cuts(struct own_headers *headers, unsigned cuts)
 			add(headers, "byunique.truncated", slice_cstr(names[i].name));
 }
 
-void result_headers(const struct message *message, unsigned cuts, struct own_headers *headers)
+/* A second's date and time, and the milliseconds; the years that a clock gives have four digits. */
+static struct slice event_time(int64_t at_ms, struct own_headers *headers)
+{
+	time_t second = (time_t)(at_ms / 1000);
+	struct tm tm;
+
+	gmtime_r(&second, &tm);
+	size_t len = strftime(headers->event_time, sizeof(headers->event_time), "%Y-%m-%dT%H:%M:%S", &tm);
+	len += (size_t)snprintf(headers->event_time + len, sizeof(headers->event_time) - len, ".%03dZ", (int)(at_ms % 1000));
+	return slice_of(headers->event_time, len);
+}
+
+/* CloudEvents 1.0, Kafka protocol binding, binary content mode. Source and id together are unique as long as topics of one
+ * name have sources of their own. */
+static void add_event(const struct message *message, const struct config *config, struct own_headers *headers)
+{
+	int len = snprintf(headers->event_id, sizeof(headers->event_id), "%s:%" PRId32 ":%" PRId64, config->commands_topic,
+			   message->partition->number, message->offset);
+
+	headers->replace = true;
+	add(headers, "ce_specversion", SLICE_LIT("1.0"));
+	add(headers, EVENT_ID_HEADER, slice_of(headers->event_id, (size_t)len));
+	add(headers, "ce_source", slice_cstr(config->results_cloudevents_source));
+	add(headers, "ce_type", SLICE_LIT("byunique.result.v1"));
+	add(headers, "ce_time", event_time(message->answer.processed_at_ms, headers));
+	add(headers, "content-type", SLICE_LIT("application/avro"));
+	if (message->event_id.len > 0 && slice_is_utf8(message->event_id)) /* an attribute is never empty */
+		add(headers, "ce_causationid", message->event_id);
+}
+
+bool event_replaces(const char *header)
+{
+	static const char *const kept[] = {"ce_correlationid", "ce_traceparent", "ce_tracestate"};
+
+	if (strncmp(header, "ce_", 3) != 0)
+		return strcmp(header, "content-type") == 0;
+	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
+		if (strcmp(header, kept[i]) == 0)
+			return false;
+	return true;
+}
+
+void result_headers(const struct message *message, unsigned cuts, const struct config *config, struct own_headers *headers)
 {
 	const char *code = outcome_name(message->answer.code);
 
 	headers->count = 0;
+	headers->replace = false;
+	if (config->results_cloudevents_source[0] != '\0' && (cuts & CUT_HEADERS) == 0)
+		add_event(message, config, headers);
 	add_cuts(headers, cuts);
 	add_status(headers, outcome_status(message->answer.code));
 	if (code != NULL)
@@ -61,6 +107,7 @@ void letter_headers(const struct message *message, const char *commands_topic, u
 	if (cuts & CUT_DETAIL)
 		cut_text(&detail, CUT_LEAST_BYTES);
 	headers->count = 0;
+	headers->replace = false;
 	add_cuts(headers, cuts);
 	add(headers, "__connect.errors.topic", slice_cstr(commands_topic));
 	add_number(headers, "__connect.errors.partition", message->partition->number, 0);
@@ -96,9 +143,10 @@ size_t record_batch_bytes(const struct message *message, struct slice value, uns
 {
 	enum { BATCH_BYTES = 61, ATTRIBUTES_AND_DELTAS_BYTES = 3 };
 	bool copied = (cuts & CUT_HEADERS) == 0;
+	uint32_t count = message->header_count - (headers->replace ? message->event_header_count : 0);
+	size_t copied_bytes = message->header_bytes - (headers->replace ? message->event_header_bytes : 0);
 	size_t bytes = ATTRIBUTES_AND_DELTAS_BYTES + part_bytes(cuts & CUT_KEY ? 0 : message->key.len) + part_bytes(value.len) +
-		       length_bytes(headers->count + (copied ? message->header_count : 0)) +
-		       (copied ? message->header_bytes : 0);
+		       length_bytes(headers->count + (copied ? count : 0)) + (copied ? copied_bytes : 0);
 
 	for (uint32_t i = 0; i < headers->count; i++)
 		bytes += record_header_bytes(strlen(headers->list[i].name), headers->list[i].value.len);

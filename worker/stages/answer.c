@@ -45,6 +45,7 @@ static bool has_texts_to_cut(const struct result *result)
 
 /* A result on its way into the topic. */
 struct draft {
+	const struct config *config;
 	struct schemas *schemas;
 	const struct message *message;
 	struct buf *out;
@@ -58,7 +59,7 @@ static size_t excess(const struct draft *draft, const struct result *result, uns
 
 	buf_clear(draft->out);
 	result_encode(draft->schemas, result, draft->out);
-	result_headers(draft->message, cuts, &headers);
+	result_headers(draft->message, cuts, draft->config, &headers);
 	size_t bytes = record_batch_bytes(draft->message, buf_slice(draft->out), cuts, &headers);
 	return bytes > draft->most_bytes ? bytes - draft->most_bytes : 0;
 }
@@ -93,8 +94,8 @@ static bool fits_with_texts_cut(const struct draft *draft, const struct result *
 static unsigned fit(const struct draft *draft, const struct result *result)
 {
 	const struct message *message = draft->message;
-	unsigned useful = (result->detail.len > CUT_LEAST_BYTES ? CUT_DETAIL : 0) |
-			  (message->header_count > 0 ? CUT_HEADERS : 0) | (has_texts_to_cut(result) ? CUT_TEXTS : 0) |
+	bool has_headers = message->header_count > 0 || draft->config->results_cloudevents_source[0] != '\0';
+	unsigned useful = (result->detail.len > CUT_LEAST_BYTES ? CUT_DETAIL : 0) | (has_headers ? CUT_HEADERS : 0) | (has_texts_to_cut(result) ? CUT_TEXTS : 0) |
 			  (message->key.len > 0 ? CUT_KEY : 0);
 
 	for (unsigned cuts = 0; cuts < CUT_SETS; cuts++) {
@@ -106,13 +107,13 @@ static unsigned fit(const struct draft *draft, const struct result *result)
 	return useful;
 }
 
-static unsigned answer_message(const struct draft *draft, const char *commands_topic)
+static unsigned answer_message(const struct draft *draft)
 {
 	const struct message *message = draft->message;
 	struct result result = {
 		.status = outcome_status(message->answer.code),
 		.duplicate = message->answer.code == OUTCOME_DUPLICATE,
-		.source_topic = slice_cstr(commands_topic),
+		.source_topic = slice_cstr(draft->config->commands_topic),
 		.source_partition = message->partition->number,
 		.source_offset = message->offset,
 		.processed_at_ms = message->answer.processed_at_ms,
@@ -124,18 +125,18 @@ static unsigned answer_message(const struct draft *draft, const char *commands_t
 	return fit(draft, &result);
 }
 
-uint32_t answer_batch(struct batch *batch, const char *commands_topic, struct schemas *schemas, const struct bounds *bounds)
+uint32_t answer_batch(struct batch *batch, const struct config *config, struct schemas *schemas, const struct bounds *bounds)
 {
 	struct buf bytes = BUF_EMPTY;
 	uint32_t cut_count = 0;
 
 	for (uint32_t i = 0; i < batch->count; i++) {
 		struct message *message = &batch->messages[i];
-		struct draft draft = {schemas, message, &bytes, bounds->result_bytes};
-		message->result_cuts = answer_message(&draft, commands_topic);
+		struct draft draft = {config, schemas, message, &bytes, bounds->result_bytes};
+		message->result_cuts = answer_message(&draft);
 		message->result = arena_copy(&batch->arena, buf_slice(&bytes));
 		message->letter_cuts = outcome_is_dead_letter(message->answer.code)
-					       ? letter_cuts(message, commands_topic, bounds)
+					       ? letter_cuts(message, config->commands_topic, bounds)
 					       : 0;
 		cut_count += message->result_cuts != 0 || message->letter_cuts != 0;
 	}
