@@ -133,5 +133,7 @@ void observe_published(struct pipeline *pipeline, const struct batch *batches)
 		metric_add(&metrics->commands[code], codes[code]);
 	metric_add(metrics->repeats, repeats);
 	metric_add(metrics->dead_letters, pipeline->config->dead_letter_topic[0] != '\0' ? dead_letters : 0);
+	for (unsigned fate = 0; pipeline->replies != NULL && fate < REPLY_FATES; fate++)
+		metric_add(&metrics->replies[fate], pipeline->replies->fates[fate]);
 	metric_set(&metrics->last_result_ms, now_ms);
 }

@@ -152,9 +152,12 @@ static bool publish(struct pipeline *pipeline, struct batch *batches)
 	bool ok = FAILPOINT_PASS(publish_answered, &err) && commit_batches(pipeline->producer, batches, &err);
 	pipeline->publishing = false;
 	metrics_stage(pipeline->metrics, STAGE_COMMIT, &at_us);
-	if (ok)
+	if (ok) {
 		observe_published(pipeline, batches);
-	return ok || pipeline_fail(pipeline, &err);
+		return true;
+	}
+	replies_blame(pipeline->replies, &err);
+	return pipeline_fail(pipeline, &err);
 }
 
 static void *publishing_main(void *context)

@@ -18,6 +18,7 @@
 #include "byunique/position.h"
 #include "byunique/queue.h"
 #include "byunique/published.h"
+#include "byunique/replies.h"
 #include "byunique/stages.h"
 
 #include <pthread.h>
@@ -72,6 +73,7 @@ struct pipeline {
 	struct producer *producer;
 	struct schemas *writing;
 	struct bounds bounds;	 /* of what is published; the fetching thread sets them while there is no session */
+	struct replies *replies; /* the same; NULL: there are no reply topics */
 	int64_t bounds_at_ms;	 /* when they were learnt */
 	bool refused_for_size;	 /* the last session ended with a message that was too large for its topic */
 	size_t most_bytes;	 /* of a message, whatever the topics say; smaller for a while after one that the broker refused */

@@ -47,7 +47,8 @@ static void tell_weaknesses(struct pipeline *pipeline, const struct topic_settin
 /* A broker refused what was within the bounds, and it is not that they were lowered meanwhile. */
 static bool is_unexplained(const struct bounds *before, const struct bounds *now)
 {
-	return now->result_bytes >= before->result_bytes && now->letter_bytes >= before->letter_bytes;
+	return now->result_bytes >= before->result_bytes && now->letter_bytes >= before->letter_bytes &&
+	       now->reply_bytes >= before->reply_bytes;
 }
 
 /* For a broker that doesn't tell its limits, or counts otherwise: less and less until it passes, as a message that no topic
@@ -72,14 +73,14 @@ bool pipeline_learn_bounds(struct pipeline *pipeline, struct err *err)
 	pipeline->bounds_at_ms = clock_mono_ms();
 	if (pipeline->bounds_at_ms - pipeline->bounded_at_ms > BOUNDED_MS)
 		pipeline->most_bytes = SIZE_MAX; /* what was too large is long gone */
-	if (!topic_settings_read(pipeline->config, settings, err))
+	if (!topic_settings_read(pipeline->config, settings, pipeline->replies, err))
 		return false;
 	tell_weaknesses(pipeline, settings);
-	if (!topic_bounds(pipeline->config, settings, pipeline->most_bytes, &bounds, err))
+	if (!topic_bounds(pipeline->config, settings, pipeline->replies, pipeline->most_bytes, &bounds, err))
 		return false;
 	if (pipeline->refused_for_size && is_unexplained(&pipeline->bounds, &bounds)) {
 		lower_bounds(pipeline);
-		if (!topic_bounds(pipeline->config, settings, pipeline->most_bytes, &bounds, err))
+		if (!topic_bounds(pipeline->config, settings, pipeline->replies, pipeline->most_bytes, &bounds, err))
 			return false;
 	}
 	pipeline->refused_for_size = false;
@@ -94,7 +95,8 @@ static bool open_clients(struct pipeline *pipeline, struct err *err)
 	struct rebalance_listener listener = {rebalance_assigned, rebalance_revoked, pipeline};
 
 	return pipeline_learn_bounds(pipeline, err) &&
-	       producer_open(&pipeline->producer, pipeline->config, pipeline->slot.transactional_id, &pipeline->bounds, err) &&
+	       producer_open(&pipeline->producer, pipeline->config, pipeline->slot.transactional_id, &pipeline->bounds,
+			     pipeline->replies, err) &&
 	       FAILPOINT_PASS(start_producer_ready, err) &&
 	       consumer_open(&pipeline->consumer, pipeline->config, listener, err) && FAILPOINT_PASS(start_subscribed, err);
 }
@@ -208,6 +210,7 @@ static void set_up(struct pipeline *pipeline, const struct config *config, const
 	pipeline->current = xcalloc(1, sizeof(*pipeline->current));
 	config_copy(pipeline->current, config);
 	notify_open(&pipeline->notify);
+	pipeline->replies = replies_new(config);
 	pthread_mutex_init(&pipeline->pg_turn, NULL);
 	pthread_mutex_init(&pipeline->catalogue_turn, NULL);
 	pthread_mutex_init(&pipeline->flight_turn, NULL);
@@ -226,6 +229,7 @@ static void tear_down(struct pipeline *pipeline)
 	store_free(pipeline->store);
 	pg_close(pipeline->pg);
 	slot_release(&pipeline->slot);
+	replies_free(pipeline->replies);
 	catalogue_drop(pipeline->catalogue);
 	schemas_close(pipeline->reading);
 	schemas_close(pipeline->writing);

@@ -61,6 +61,8 @@ struct message {
 	int64_t timestamp_ms; /* of the message in Kafka; -1: none */
 	uint32_t header_count;
 	size_t header_bytes; /* of all headers, as they lie in a record */
+	/* where reply topics are configured, else absent; of several the last; view raw */
+	struct slice reply_topic, reply_partition;
 	/* where results are CloudEvents, else nothing */
 	struct slice event_id;	      /* of the command; views raw; absent: it has none */
 	uint32_t event_header_count; /* headers that the result's own attributes replace, and their bytes */

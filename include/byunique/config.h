@@ -21,6 +21,7 @@ enum registering { REGISTER_AUTO, REGISTER_LOOKUP };
 struct config {
 #define CONFIG_FIELD_STRING char *
 #define CONFIG_FIELD_TOPIC char *
+#define CONFIG_FIELD_TOPICS char *
 #define CONFIG_FIELD_URI char *
 #define CONFIG_FIELD_INT int64_t
 #define CONFIG_FIELD_DURATION int64_t
@@ -56,6 +57,9 @@ void config_copy(struct config *to, const struct config *from); /* config_releas
 void config_take(struct config *to, const struct config *from, const char *key);
 
 const char *config_kafka(const struct config *config, const char *name); /* value of kafka.<name> or its alias, or NULL */
+
+/* The next name of a value that is a list of them, and on; empty: there is none. Views the list. */
+struct slice config_next_name(const char **list);
 
 /* The commented sample file (deploy/byunique.conf is its output) and the list for --help. */
 void config_sample(struct buf *out);

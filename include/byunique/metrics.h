@@ -9,6 +9,7 @@
 
 #include "byunique/buf.h"
 #include "byunique/outcome.h"
+#include "byunique/replies.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -24,6 +25,7 @@ enum metric_labels {
 	METRIC_LABELS_NONE = 1,
 	METRIC_LABELS_OUTCOME = OUTCOME_CODES,
 	METRIC_LABELS_STAGE = STAGES,
+	METRIC_LABELS_REPLY = REPLY_FATES,
 	METRIC_LABELS_REBALANCE = REBALANCES,
 	METRIC_LABELS_SQLSTATE = SQLSTATE_CLASSES,
 };

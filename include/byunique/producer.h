@@ -8,17 +8,18 @@
 #include "byunique/batch.h"
 #include "byunique/config.h"
 #include "byunique/published.h"
+#include "byunique/replies.h"
 
 struct producer;
 
-/* *config has to live on. No batch of records is made larger than the smaller of the bounds; single records are the answer stage's to bound. */
+/* *config and *replies (NULL: none) have to live on. No batch of records is made larger than the smallest of the bounds; single records are the answer stage's to bound. */
 bool producer_open(struct producer **producer, const struct config *config, const char *transactional_id,
-		   const struct bounds *bounds, struct err *err) BYU_MUST_CHECK;
+		   const struct bounds *bounds, struct replies *replies, struct err *err) BYU_MUST_CHECK;
 void producer_close(struct producer *producer); /* NULL is fine; an open transaction is left to the successor */
 
 bool producer_begin(struct producer *producer, struct err *err) BYU_MUST_CHECK;
 /* The result of a command: its key and headers, then byunique.status and, for an error, byunique.code; without what the
- * answer stage has cut. */
+ * answer stage has cut. And the same once more where the command asks for it, if it can be delivered there. */
 bool producer_result(struct producer *producer, const struct message *command, struct err *err) BYU_MUST_CHECK;
 /* The command itself, byte for byte, with headers that tell where it came from and why; the same. No topic: does nothing. */
 bool producer_dead_letter(struct producer *producer, const struct message *command, struct err *err) BYU_MUST_CHECK;

@@ -20,10 +20,11 @@ enum cut {
 	CUT_SETS = 32,
 };
 
-/* Most bytes of a record batch in the two topics. */
+/* Most bytes of a record batch in the topics. */
 struct bounds {
 	size_t result_bytes;
 	size_t letter_bytes;
+	size_t reply_bytes; /* in the reply topic that takes least */
 	size_t (*packed_bytes)(struct slice bytes); /* at most what compression leaves of them; NULL: not known */
 };
 

@@ -6,6 +6,7 @@
 #include "byunique/config.h"
 #include "byunique/log.h"
 #include "byunique/published.h"
+#include "byunique/replies.h"
 
 enum topic_role { TOPIC_COMMANDS, TOPIC_RESULTS, TOPIC_DEAD_LETTERS, TOPIC_ROLES };
 
@@ -18,14 +19,16 @@ struct topic_settings {
 	bool compacted;
 };
 
-/* Asks the brokers, by a client of its own. A topic that can't be described is left unknown. */
-bool topic_settings_read(const struct config *config, struct topic_settings settings[TOPIC_ROLES], struct err *err)
-	BYU_MUST_CHECK;
+/* Asks the brokers, by a client of its own; what there is of reply topics as well (NULL: none are configured). A topic that
+ * can't be described is left unknown. */
+bool topic_settings_read(const struct config *config, struct topic_settings settings[TOPIC_ROLES], struct replies *replies,
+			 struct err *err) BYU_MUST_CHECK;
 
-/* How large records and batches of results and dead letters may be. Brokers' default for what is not known; never more than
- * kafka.message.max.bytes, kafka.queue.buffering.max.kbytes or most_bytes. Error when it is too little for any result. */
-bool topic_bounds(const struct config *config, const struct topic_settings settings[TOPIC_ROLES], size_t most_bytes,
-		  struct bounds *bounds, struct err *err) BYU_MUST_CHECK;
+/* How large records and batches of results, dead letters and replies may be. Brokers' default for what is not known; never
+ * more than kafka.message.max.bytes, kafka.queue.buffering.max.kbytes or most_bytes. Error when it is too little for any
+ * result; a reply topic that takes so little gets no replies. */
+bool topic_bounds(const struct config *config, const struct topic_settings settings[TOPIC_ROLES], struct replies *replies,
+		  size_t most_bytes, struct bounds *bounds, struct err *err) BYU_MUST_CHECK;
 
 struct weakness {
 	enum log_level level;

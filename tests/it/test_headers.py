@@ -2,11 +2,14 @@
 command asks for it, exactly once, and nothing that is wrong with that place holds anything up."""
 
 import time
+import uuid
 
 import pytest
+from confluent_kafka.admin import (AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType)
 
-from lib import schemas, wire
+from lib import admin, byunique, processes, schemas, wire
 from lib.gen import Message
+from lib.servers import Kafka
 from lib.site import new_id
 from lib.wire import Command
 
@@ -24,6 +27,14 @@ def phone(**changes):
     return Command(new_id(), "alice", "Phone", (("PhoneNumber", "string", "1"),)).but(**changes)
 
 
+def ask(topic, partition=None, key=b"alice", headers=(), **changes):
+    """A command that wants its answer there."""
+    wish = [("kafka_correlationId", uuid.uuid4().bytes), ("kafka_replyTopic", topic if topic is None else topic.encode())]
+    if partition is not None:
+        wish.append(("kafka_replyPartition", partition.to_bytes(4, "big", signed=True)))
+    return Message(0, key, wire.encode(phone(**changes)), wish + list(headers))
+
+
 def own(result):
     """What the worker adds at the end."""
     return [("byunique.status", b"%d" % result.status)] + ([("byunique.code", result.code.encode())] if result.code else [])
@@ -37,6 +48,17 @@ def again(site, count):
     results = site.wait_results(count)
     site.stop()
     return results
+
+
+@pytest.fixture(scope="module")
+def kafka():
+    """A broker with access control, under which everything is allowed that no test forbids."""
+    server = Kafka("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"
+                   "allow.everyone.if.no.acl.found=true\n")
+    try:
+        yield server.create()
+    finally:
+        server.destroy()
 
 
 @pytest.fixture
@@ -112,3 +134,258 @@ def test_cloud_events_that_do_not_fit(one):
     kept, cut = site.results_of(sent)
     assert kept.headers[0] == ("h", b"h") and kept.header("ce_causationid") == b"x" and kept.header("ce_id")
     assert cut.headers == [("byunique.truncated", b"headers"), ("byunique.status", b"204")]
+
+
+# Replies
+
+
+def names(count):
+    return ["replies-%s" % uuid.uuid4().hex[:12] for _ in range(count)]
+
+
+@pytest.fixture
+def asked(one):
+    """An installation that may reply to site.replies, of three partitions, and to site.others, which are not there yet."""
+    def make(others=1, **settings):
+        replies, *missing = names(1 + others)
+        site = one(**{"reply.topics": ", ".join([replies] + missing), **admin.LISTEN, **settings})
+        site.admin.create_topic(replies, 3)
+        site.replies, site.others = replies, missing
+        site.reply_reader = site.reader(replies)
+        return site
+    return make
+
+
+def content(record):
+    return record.key, record.value, record.headers
+
+
+def fates(worker):
+    """{fate: number}, those above 0."""
+    return {each.labels["fate"]: each.value for each in admin.AdminClient(worker).metrics().all("byunique_replies_total")
+            if each.value}
+
+
+def wait_fates(worker, **wanted):
+    processes.wait_for(lambda: fates(worker) == wanted, "the fates %s" % wanted, alive=worker.process)
+
+
+def test_replies(asked):
+    """A copy of the result, byte for byte, in the partition asked for; the last header of several counts."""
+    site = asked()
+    worker = site.running()
+    other = ("kafka_replyTopic", site.others[0].encode())
+    wanted = {
+        "a partition": ask(site.replies, 2), "by key": ask(site.replies), "without a key": ask(site.replies, key=None),
+        "an error": ask(site.replies, 1, customer_id="nobody"),
+        "malformed": Message(0, b"alice", b"broken", ask(site.replies, 0).headers),
+        "the last topic": Message(0, b"k", wire.encode(phone()), [other] + ask(site.replies, 0).headers),
+        "the last partition": ask(site.replies, 2, headers=[("kafka_replyPartition", b"\0\0\0\1")]),
+        "no partition in the end": ask(site.replies, 7, headers=[("kafka_replyPartition", None)]),
+    }
+    not_wanted = [ask(site.replies, headers=[("kafka_replyTopic", None)]), Message(0, b"k", wire.encode(phone()), []),
+                  Message(0, b"k", wire.encode(phone()), [("kafka_replyPartition", b"\0\0\0\1")]), ask(site.results, 0)]
+    sent = site.send(*wanted.values(), *not_wanted)
+    results = site.results_of(sent)
+    replies = site.reply_reader.wait(len(wanted), alive=worker)
+    places = {content(reply): reply.partition for reply in map(hashable, replies)}
+    got = {name: places[content(hashable(result))] for name, result in zip(wanted, results)}
+    assert got.items() >= {"a partition": 2, "an error": 1, "malformed": 0, "the last topic": 0,
+                           "the last partition": 1}.items()
+    assert got["by key"] == got["no partition in the end"], "the same key, so the same partition"
+    assert all(result.headers[0] == record.headers[0] for record, result in zip(sent, results[:len(wanted)]))
+    wait_fates(worker, sent=len(wanted))
+    site.stop()
+    assert len(site.reply_reader.to_end()) == len(wanted)
+    assert "reply_" not in worker.log
+
+
+def hashable(record):
+    return type("Frozen", (), {"key": record.key, "value": record.value, "headers": tuple(record.headers),
+                               "partition": record.partition})
+
+
+def test_replies_that_can_not_be_delivered(asked):
+    """Each is dropped, counted, told of; the results are there, and the next reply is, too."""
+    site = asked()
+    site.admin.create_topic(site.others[0], 1)
+    site.admin.alter_topic(site.others[0], max_message_bytes=2000)
+    worker = site.running()
+    hostile = [("kafka_replyTopic", b"\x1b[31m\nlevel=error")]
+    malformed = [("kafka_replyPartition", value) for value in (b"", b"1", b"\0\0\0\0\0", b"\0" * 8)]
+    bad = [ask("elsewhere"), ask(site.commands), ask(""), ask(site.replies, headers=hostile),
+           ask(site.replies.upper(), 0), *[ask(site.replies, headers=[each]) for each in malformed],
+           ask(site.replies, 3), ask(site.replies, -1), ask(site.replies, 2**31 - 1),
+           ask(site.others[0], 0, headers=[("h", b"h" * 3000)]), ask(site.others[0], 1)]
+    sent = site.send(*[each for message in bad for each in (message, ask(site.replies, 0))])
+    results = site.results_of(sent)
+    assert {result.status for result in results} == {204}
+    replies = site.reply_reader.wait(len(bad), alive=worker)
+    assert [content(reply) for reply in replies] == [content(result) for result in results[1::2]]
+    wait_fates(worker, sent=len(bad), not_allowed=5, malformed=4, no_partition=4, too_large=1)
+    for topic, reason in (("elsewhere", "not_allowed"), (site.replies, "malformed"), (site.replies, "no_partition"),
+                          (site.others[0], "too_large")):
+        assert "event=reply_dropped topic=%s reason=%s " % (topic, reason) in worker.log
+    assert worker.log.count("reply_dropped") <= 8 and "\x1b" not in worker.log and "level=error" not in worker.log
+    assert worker.log.count("session_started") == 1
+    small = site.reader(site.others[0])
+    site.answers(ask(site.others[0], 0))
+    small.wait(1, alive=worker)
+    site.stop()
+
+
+def test_a_reply_topic_that_comes_and_goes(asked):
+    """It may be made while the worker runs, and deleted; nobody waits for it."""
+    site = asked()
+    worker = site.running()
+    [other] = site.others
+    assert {each.status for each in site.answers(ask(other), ask(other, 0), ask(site.replies))} == {204}
+    wait_fates(worker, sent=1, no_topic=2)
+    site.admin.create_topic(other, 2)
+    reader = site.reader(other)
+
+    def replied():
+        site.answers(ask(other, 1))
+        reader.poll(0.3)
+        return reader.seen
+    processes.wait_for(replied, "a reply in the new topic", alive=worker.process)
+    assert worker.log.count("session_started") == 1
+    reader.close()
+    site.admin.delete_topic(other)
+    sent = site.send(*[each for _ in range(20) for each in (ask(other, 1), ask(site.replies, 1))])
+    assert [result.status for result in site.results_of(sent, timeout_s=90)] == [204] * 40
+    site.results_of(site.send(ask(other, 1)))
+    assert fates(worker)["no_topic"] > 2
+    assert worker.alive and worker.log.count("session_started") <= 2
+    site.stop()
+    site.reply_reader.to_end()
+    assert len(site.reply_reader.seen) == 21, "the other topic's replies are all there, once"
+
+
+def allow_only(site, topic, operation):
+    """A topic with a rule is no longer open to everything."""
+    rule = AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation,
+                      AclPermissionType.ALLOW)
+    for future in site.admin.client.create_acls([rule]).values():
+        future.result(30)
+
+
+@pytest.mark.parametrize("trouble", ["write", "describe", "key"])
+def test_a_reply_topic_that_refuses(asked, trouble):
+    """No right to write to it or to see it; compacted, and the reply has no key. The worker goes on without; replies to a topic
+    that has proved good are not lost."""
+    site = asked()
+    [other] = site.others
+    site.admin.create_topic(other, 1)
+    if trouble == "key":
+        site.admin.alter_topic(other, cleanup_policy="compact")
+    else:
+        allow_only(site, other, AclOperation.DESCRIBE if trouble == "write" else AclOperation.ALTER_CONFIGS)
+    worker = site.running()
+    site.answers(ask(site.replies, 1))
+    site.reply_reader.wait(1, alive=worker)
+    sent = site.send(*[each for _ in range(10) for each in (ask(other, 0, key=None), ask(site.replies, 1))])
+    results = site.results_of(sent, timeout_s=60)
+    assert [result.status for result in results] == [204] * 20
+    assert site.answers(ask(other, 0, key=None), ask(site.replies, 1))[0].status == 204
+    replies = site.reply_reader.wait(12, alive=worker)
+    assert [content(reply) for reply in replies[1:11]] == [content(result) for result in results[1::2]]
+    assert worker.log.count("session_started") == (1 if trouble == "describe" else 2)
+    if trouble == "describe":
+        assert fates(worker)["no_topic"] >= 11
+    else:
+        assert worker.log.count("event=reply_topic_left_out topic=%s " % other) == 1
+        assert "reply_topic_left_out topic=%s " % site.replies not in worker.log
+        assert fates(worker)["left_out"] >= 11
+    site.stop()
+    assert len(site.reply_reader.to_end()) == 12
+    assert len(site.result_reader.to_end()) == 23
+
+
+def test_replies_are_repeated_as_results_are(asked):
+    site = asked()
+    site.running()
+    sent = site.send(*[ask(site.replies, number % 3, customer_id="alice" if number % 2 else "nobody")
+                       for number in range(30)])
+    site.results_of(sent)
+    again(site, 60)
+    results, replies = site.result_reader.seen, site.reply_reader.to_end()
+    assert len(results) == len(replies) == 60
+    for half in (results[:30], results[30:]):
+        for partition in range(3):
+            assert [content(each) for each in half[partition::3]] == [
+                content(each) for each in replies if each.partition == partition][:10]
+
+
+CRASHES = ["publish_half_sent=crash", "publish_offsets_sent=crash", "publish_committed=crash", "publish_sent=fail",
+           "publish_committed=fail"]
+
+
+def test_a_reply_comes_once(asked):
+    """Whatever happens while it is on its way."""
+    site = asked(**{"kafka.session.timeout.ms": "2000", "kafka.heartbeat.interval.ms": "300", "batch.max.commands": "7"})
+    sent = []
+    for failpoint in CRASHES:
+        sent += site.send(*[ask(site.replies, number % 3) for number in range(20)])
+        worker = site.worker(failpoints=failpoint + "@2")
+        if failpoint.endswith("crash"):
+            worker.wait()
+        else:
+            site.results_of(sent)
+            assert "failpoint name=%s " % failpoint.split("=")[0] in worker.log
+            worker.stop()
+    site.worker()
+    site.results_of(sent)
+    site.stop()
+    results, replies = site.result_reader.to_end(), site.reply_reader.to_end()
+    assert len(results) == len(replies) == len(sent)
+    for partition in range(3):
+        assert [content(each) for each in replies if each.partition == partition] == [
+            content(result) for result in results if result.header("kafka_replyPartition") == b"\0\0\0%c" % partition]
+
+
+def test_reply_topics_are_others(one):
+    """Not those that the worker reads or answers to: a misconfiguration, told at once."""
+    site = one()
+    for key, topic in (("commands.topic", site.commands), ("results.topic", site.results),
+                       ("dead.letter.topic", site.dead_letters)):
+        worker = site.worker(**{"reply.topics": "fine,%s" % topic})
+        assert worker.wait() == 2 and "reply.topics must not name the topic of %s" % key in worker.log
+    worker = site.worker(**{"reply.topics": "a topic,caf\u00e9"})
+    assert worker.wait() == 2 and "reply.topics has to be names of topics" in worker.log
+
+
+def test_headers_mean_nothing_by_default(one):
+    site = one()
+    [topic] = names(1)
+    site.admin.create_topic(topic, 1)
+    worker = site.running()
+    assert [result.status for result in site.answers(ask(topic, 0), ask("x"))] == [204, 204]
+    site.stop()
+    assert site.reader(topic).to_end() == [] and "reply" not in worker.log
+
+
+def test_dead_letters_put_back(asked):
+    """Byte for byte, time and again, whatever their headers look like: like a dead letter's, like a CloudEvent's, like a
+    request's; a reply comes each time."""
+    site = asked(**{"results.cloudevents.source": "/crm"})
+    added = [("__connect.errors.topic", site.commands.encode()), ("__connect.errors.partition", b"0"),
+             ("__connect.errors.offset", b"0"), ("byunique.code", b"MalformedMessage"), ("byunique.detail", b"d")]
+    wish = ask(site.replies, 2).headers
+    bad = [Message(0, b"alice", b"broken", ALL + added + wish), Message(0, b"", b"", ALL + wish + added),
+           Message(0, None, None, wish + added + added), Message(0, b"k", b"\0", wish + added[:4]),
+           Message(0, b"k", b"\xff", wish + [("byunique.truncated", b"value"), ("byunique.truncated", b"headers")])]
+    rounds = [site.send(*bad)]
+    for _ in range(2):
+        site.worker()
+        site.wait_results(len(bad) * len(rounds))
+        site.stop()
+        letters = site.reader(site.dead_letters).to_end()[-len(bad):]
+        byunique.must(site.settings, "dead-letters", "resubmit", "--yes",
+                      *["%d:%d" % letter.at for letter in letters])
+        commands = site.reader(site.commands).to_end()
+        rounds.append(commands[len(bad) * len(rounds):])
+    for put_back in rounds:
+        assert [(content(each), each.partition) for each in put_back] == [(content(each), 0) for each in rounds[0]]
+    replies, results = site.reply_reader.to_end(), site.result_reader.to_end()
+    assert [content(each) for each in replies] == [content(each) for each in results] and len(results) == 2 * len(bad)

@@ -244,6 +244,11 @@ static void test_bad_values(void **state)
 		{"dead.letter.topic=byunique.commands", "commands.topic and dead.letter.topic"},
 		{"dead.letter.topic=byunique.results", "results.topic and dead.letter.topic"},
 		{"postgres.schema=x123456789012345678901234567890123456789012345678901234567890123", "63 bytes"},
+		{"reply.topics=a b;c", "names of topics"},
+		{"reply.topics=a,..", "names of topics"},
+		{"reply.topics=a,byunique.commands", "commands.topic"},
+		{"reply.topics=byunique.results", "results.topic"},
+		{"reply.topics=a, byunique.dead-letters ,b", "dead.letter.topic"},
 		{"results.cloudevents.source=/a b", "URI reference"},
 		{"results.cloudevents.source=/caf\xC3\xA9", "URI reference"},
 		{"results.cloudevents.source=<x>", "URI reference"},
@@ -348,6 +353,7 @@ static void test_sample_is_the_defaults(void **state)
 	struct config config = loaded(path, NULL), defaults = loaded(NULL, NULL);
 #define CONFIG_SAME_STRING(field)				assert_string_equal(config.field, defaults.field);
 #define CONFIG_SAME_TOPIC					CONFIG_SAME_STRING
+#define CONFIG_SAME_TOPICS					CONFIG_SAME_STRING
 #define CONFIG_SAME_URI						CONFIG_SAME_STRING
 #define CONFIG_SAME_INT(field)					assert_int_equal(config.field, defaults.field);
 #define CONFIG_SAME_DURATION					CONFIG_SAME_INT

@@ -220,6 +220,23 @@ static bool check_topics(const struct config *config, struct err *err)
 	return both == NULL || err_set(err, VERDICT_USAGE, "", "%s have to be different topics", both);
 }
 
+/* The results topic has every answer once, and stays so. */
+static bool check_reply_topics(const struct config *config, struct err *err)
+{
+	const struct {
+		const char *key, *topic;
+	} others[] = {{"commands.topic", config->commands_topic},
+		      {"results.topic", config->results_topic},
+		      {"dead.letter.topic", config->dead_letter_topic}};
+	struct slice name;
+
+	for (const char *rest = config->reply_topics; (name = config_next_name(&rest)).len > 0;)
+		for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+			if (slice_equal(name, slice_cstr(others[i].topic)))
+				return err_set(err, VERDICT_USAGE, "", "reply.topics must not name the topic of %s", others[i].key);
+	return true;
+}
+
 static void finish(struct config *config)
 {
 	config->schemas_dir_is_set = config->schemas_dir[0] != '\0';
@@ -237,6 +254,7 @@ bool config_load(struct config *config, const char *file, const char *const *ove
 	config_set_defaults(&loaded);
 	bool ok = (file == NULL || read_file(&loaded, file, err)) && read_environment(&loaded, err) &&
 		  read_overrides(&loaded, overrides, override_count, err) && check_topics(&loaded, err) &&
+		  check_reply_topics(&loaded, err) &&
 		  config_check_kafka(&loaded, err);
 	if (!ok) {
 		config_release(&loaded);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum key_type { KEY_STRING, KEY_TOPIC, KEY_URI, KEY_INT, KEY_DURATION, KEY_LEVEL, KEY_FORMAT, KEY_REGISTER };
+enum key_type { KEY_STRING, KEY_TOPIC, KEY_TOPICS, KEY_URI, KEY_INT, KEY_DURATION, KEY_LEVEL, KEY_FORMAT, KEY_REGISTER };
 
 struct key {
 	const char *name;
@@ -47,7 +47,7 @@ static void *field_of(struct config *config, const struct key *key)
 
 static bool is_text(const struct key *key)
 {
-	return key->type == KEY_STRING || key->type == KEY_TOPIC || key->type == KEY_URI;
+	return key->type == KEY_STRING || key->type == KEY_TOPIC || key->type == KEY_TOPICS || key->type == KEY_URI;
 }
 
 static bool wrong(const struct key *key, struct err *err, const char *wanted)
@@ -86,6 +86,26 @@ static bool set_topic(const struct key *key, const char *value, void *field, str
 {
 	if (!is_topic(slice_cstr(value)))
 		return wrong(key, err, "a topic's name: letters, digits, '.', '_' and '-'");
+	return set_string(key, value, field, err);
+}
+
+struct slice config_next_name(const char **list)
+{
+	*list += strspn(*list, ", \t");
+	size_t len = strcspn(*list, ", \t");
+	struct slice name = slice_of(*list, len);
+	*list += len;
+	return name;
+}
+
+static bool set_topics(const struct key *key, const char *value, void *field, struct err *err)
+{
+	enum { NAME_BYTES_MAX = 249 };
+	struct slice name;
+
+	for (const char *rest = value; (name = config_next_name(&rest)).len > 0;)
+		if (!is_topic(name) || name.len > NAME_BYTES_MAX)
+			return wrong(key, err, "names of topics, separated by commas");
 	return set_string(key, value, field, err);
 }
 
@@ -208,7 +228,7 @@ static bool set_register(const struct key *key, const char *value, void *field, 
 }
 
 static bool (*const setters[])(const struct key *key, const char *value, void *field, struct err *err) = {
-	[KEY_STRING] = set_string,     [KEY_TOPIC] = set_topic, [KEY_URI] = set_uri,
+	[KEY_STRING] = set_string,     [KEY_TOPIC] = set_topic, [KEY_TOPICS] = set_topics, [KEY_URI] = set_uri,
 	[KEY_INT] = set_int,	       [KEY_LEVEL] = set_level, [KEY_FORMAT] = set_format,
 	[KEY_DURATION] = set_duration, [KEY_REGISTER] = set_register,
 };

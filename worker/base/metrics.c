@@ -73,6 +73,11 @@ static void label_STAGE(unsigned index, struct buf *out)
 	buf_printf(out, "stage=\"%s\"", stages[index]);
 }
 
+static void label_REPLY(unsigned index, struct buf *out)
+{
+	buf_printf(out, "fate=\"%s\"", reply_fate_name((enum reply_fate)index));
+}
+
 static void label_REBALANCE(unsigned index, struct buf *out)
 {
 	buf_printf(out, "event=\"%s\"", rebalances[index]);

@@ -8,6 +8,7 @@
 #include "byunique/log.h"
 #include "byunique/producer.h"
 #include "byunique/published.h"
+#include "byunique/replies.h"
 #include "internal.h"
 
 #include <inttypes.h>
@@ -22,6 +23,7 @@ struct consumer {
 	struct rebalance_listener listener;
 	bool paused;
 	bool reads_schema_header;		/* a registry is configured, which gives the header its meaning */
+	bool heeds_replies;			/* there are reply topics */
 	bool replaces_events;			/* results are CloudEvents of their own */
 	rd_kafka_topic_partition_list_t *held; /* owned: consumer_hold() */
 };
@@ -108,6 +110,7 @@ bool consumer_open(struct consumer **out, const struct config *config, struct re
 	consumer->topic = xstrdup(config->commands_topic);
 	consumer->listener = listener;
 	consumer->reads_schema_header = config->schema_registry_url[0] != '\0';
+	consumer->heeds_replies = config->reply_topics[0] != '\0';
 	consumer->replaces_events = config->results_cloudevents_source[0] != '\0';
 	consumer->held = rd_kafka_topic_partition_list_new(0);
 	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
@@ -153,6 +156,14 @@ static struct slice schema_header(const rd_kafka_message_t *raw)
 	return slice_of(value, size);
 }
 
+static void note_reply(struct message *message, const char *name, struct slice value)
+{
+	if (strcmp(name, REPLY_TOPIC_HEADER) == 0)
+		message->reply_topic = value;
+	else if (strcmp(name, REPLY_PARTITION_HEADER) == 0)
+		message->reply_partition = value;
+}
+
 static void note_event(struct message *message, const char *name, struct slice value)
 {
 	if (!event_replaces(name))
@@ -176,6 +187,8 @@ static void look_at_headers(const struct consumer *consumer, struct message *mes
 		return;
 	while (rd_kafka_header_get_all(headers, message->header_count, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR) {
 		message->header_bytes += record_header_bytes(strlen(name), size);
+		if (consumer->heeds_replies)
+			note_reply(message, name, slice_of(value, size));
 		if (consumer->replaces_events)
 			note_event(message, name, slice_of(value, size));
 		message->header_count++;

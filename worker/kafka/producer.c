@@ -14,6 +14,7 @@
 struct producer {
 	rd_kafka_t *client;
 	const struct config *config; /* borrowed */
+	struct replies *replies;     /* borrowed; NULL: nobody may ask for one */
 };
 
 /* The transaction has to time out well before a successor could be waiting for its partitions in earnest. */
@@ -88,6 +89,8 @@ static void set_sizes(rd_kafka_conf_t *conf, const struct config *config, const 
 		batch_bytes = bounds->result_bytes;
 	if (batch_bytes > bounds->letter_bytes)
 		batch_bytes = bounds->letter_bytes;
+	if (batch_bytes > bounds->reply_bytes)
+		batch_bytes = bounds->reply_bytes;
 	snprintf(text, sizeof(text), "%zu", batch_bytes);
 	kafka_conf_set(conf, "batch.size", text);
 	if (config_kafka(config, "message.max.bytes") == NULL) {
@@ -105,7 +108,7 @@ static void set_defaults(rd_kafka_conf_t *conf, const struct config *config)
 }
 
 bool producer_open(struct producer **out, const struct config *config, const char *transactional_id,
-		   const struct bounds *bounds, struct err *err)
+		   const struct bounds *bounds, struct replies *replies, struct err *err)
 {
 	rd_kafka_conf_t *conf = kafka_conf_new(config, KAFKA_PRODUCER, err);
 	if (conf == NULL)
@@ -120,6 +123,7 @@ bool producer_open(struct producer **out, const struct config *config, const cha
 
 	struct producer *producer = xcalloc(1, sizeof(*producer));
 	producer->config = config;
+	producer->replies = replies;
 	producer->client = kafka_client_new(RD_KAFKA_PRODUCER, conf, err);
 	if (producer->client == NULL) {
 		producer_close(producer);
@@ -147,6 +151,7 @@ void producer_close(struct producer *producer)
 
 bool producer_begin(struct producer *producer, struct err *err)
 {
+	replies_begin(producer->replies);
 	rd_kafka_error_t *error = rd_kafka_begin_transaction(producer->client);
 	return error == NULL || kafka_error_take(err, error, "can't begin a Kafka transaction");
 }
@@ -183,13 +188,14 @@ static rd_kafka_headers_t *all_headers(const struct message *command, unsigned c
 }
 
 /* Waits while the local queue is full: it drains as the broker answers. */
-static bool produce(struct producer *producer, const char *topic, const struct message *command, struct slice value,
-		    unsigned cuts, const struct own_headers *own, struct err *err)
+static bool produce(struct producer *producer, const char *topic, int32_t partition, const struct message *command,
+		    struct slice value, unsigned cuts, const struct own_headers *own, struct err *err)
 {
 	struct slice key = cuts & CUT_KEY ? SLICE_NONE : command->key;
 	rd_kafka_headers_t *headers = all_headers(command, cuts, own);
 	rd_kafka_vu_t fields[] = {
 		{.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic},
+		{.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition},
 		{.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
 		{.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)key.base, key.len}},
 		{.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)value.base, value.len}},
@@ -208,12 +214,58 @@ static bool produce(struct producer *producer, const char *topic, const struct m
 	return true;
 }
 
+/* Can the reply be delivered, as far as can be told? */
+static enum reply_fate judge_reply(struct producer *producer, const struct message *command, const struct own_headers *own,
+				   struct reply_place *reply)
+{
+	enum reply_fate fate = reply_address(producer->replies, command, reply);
+	int64_t now_ms = clock_mono_ms();
+
+	if (fate != REPLY_SENT)
+		return fate;
+	size_t bytes = record_batch_bytes(command, command->result, command->result_cuts, own);
+	fate = reply_check(reply, bytes, now_ms);
+	if (!replies_due(producer->replies, fate, now_ms))
+		return fate;
+	replies_look(producer->replies, producer->client);
+	return reply_check(reply, bytes, clock_mono_ms());
+}
+
+/* The topic went between the look and now: nothing was queued, so the transaction is none the worse. */
+static bool is_unknown_place(const struct err *err)
+{
+	return strcmp(err->origin, rd_kafka_err2name(RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)) == 0 ||
+	       strcmp(err->origin, rd_kafka_err2name(RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)) == 0;
+}
+
+static bool send_reply(struct producer *producer, const struct message *command, const struct own_headers *own,
+		       struct err *err)
+{
+	struct reply_place reply;
+	enum reply_fate fate = judge_reply(producer, command, own, &reply);
+
+	if (fate == REPLY_SENT) {
+		replies_use(reply.topic);
+		if (!produce(producer, reply.topic->name, reply.partition, command, command->result, command->result_cuts, own,
+			     err)) {
+			if (!is_unknown_place(err))
+				return false;
+			fate = REPLY_NO_PARTITION;
+		}
+	}
+	replies_note(producer->replies, fate, command, clock_mono_ms());
+	return true;
+}
+
 bool producer_result(struct producer *producer, const struct message *command, struct err *err)
 {
 	struct own_headers own;
 
 	result_headers(command, command->result_cuts, producer->config, &own);
-	return produce(producer, producer->config->results_topic, command, command->result, command->result_cuts, &own, err);
+	if (!produce(producer, producer->config->results_topic, RD_KAFKA_PARTITION_UA, command, command->result,
+		     command->result_cuts, &own, err))
+		return false;
+	return command->reply_topic.base == NULL || send_reply(producer, command, &own, err);
 }
 
 bool producer_dead_letter(struct producer *producer, const struct message *command, struct err *err)
@@ -224,7 +276,8 @@ bool producer_dead_letter(struct producer *producer, const struct message *comma
 	if (producer->config->dead_letter_topic[0] == '\0')
 		return true;
 	letter_headers(command, producer->config->commands_topic, command->letter_cuts, &own);
-	return produce(producer, producer->config->dead_letter_topic, command, value, command->letter_cuts, &own, err);
+	return produce(producer, producer->config->dead_letter_topic, RD_KAFKA_PARTITION_UA, command, value,
+		       command->letter_cuts, &own, err);
 }
 
 /* --- the end of a transaction --------------------------------------------------------------------------------------------- */
@@ -245,5 +298,8 @@ bool producer_offsets(struct producer *producer, const struct assignment *assign
 bool producer_commit(struct producer *producer, struct err *err)
 {
 	rd_kafka_error_t *error = rd_kafka_commit_transaction(producer->client, KAFKA_TIMEOUT_MS);
-	return error == NULL || kafka_error_take(err, error, "can't commit the Kafka transaction");
+	if (error != NULL)
+		return kafka_error_take(err, error, "can't commit the Kafka transaction");
+	replies_committed(producer->replies);
+	return true;
 }

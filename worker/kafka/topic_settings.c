@@ -32,8 +32,8 @@ static bool has_controller(rd_kafka_t *client, const rd_kafka_metadata_t *metada
 }
 
 /* Topics that are missing get 0. */
-static bool read_replication(rd_kafka_t *client, const struct config *config, struct topic_settings *settings, bool *can_ask,
-			     struct err *err)
+static bool read_replication(rd_kafka_t *client, const struct config *config, struct topic_settings *settings,
+			     struct replies *replies, bool *can_ask, struct err *err)
 {
 	const rd_kafka_metadata_t *metadata;
 	rd_kafka_resp_err_t code = rd_kafka_metadata(client, 1, NULL, &metadata, ASK_TIMEOUT_MS);
@@ -42,6 +42,8 @@ static bool read_replication(rd_kafka_t *client, const struct config *config, st
 		return kafka_error(err, code, "can't read Kafka's list of topics", NULL);
 	for (int role = 0; role < TOPIC_ROLES; role++)
 		settings[role].replication_factor = replication_factor(metadata, topic_of(config, role));
+	if (replies != NULL)
+		replies_take(replies, metadata);
 	*can_ask = has_controller(client, metadata);
 	rd_kafka_metadata_destroy(metadata);
 	return true;
@@ -133,19 +135,27 @@ static bool read_one(rd_kafka_t *client, const char *topic, struct topic_setting
 	return strcmp(err.origin, rd_kafka_err2name(RD_KAFKA_RESP_ERR__TIMED_OUT)) != 0;
 }
 
-static bool read_all(rd_kafka_t *client, const struct config *config, struct topic_settings *settings, struct err *err)
+static bool read_all(rd_kafka_t *client, const struct config *config, struct topic_settings *settings, struct replies *replies,
+		     struct err *err)
 {
 	bool can_ask = false;
 
-	if (!read_replication(client, config, settings, &can_ask, err))
+	if (!read_replication(client, config, settings, replies, &can_ask, err))
 		return false;
 	for (int role = 0; role < TOPIC_ROLES; role++)
 		if (can_ask && settings[role].replication_factor > 0)
 			can_ask = read_one(client, topic_of(config, role), &settings[role]);
+	for (uint32_t i = 0; replies != NULL && i < replies->count; i++) {
+		struct topic_settings of_reply = {0};
+		if (can_ask && replies->topics[i].partitions > 0)
+			can_ask = read_one(client, replies->topics[i].name, &of_reply);
+		replies->topics[i].max_message_bytes = of_reply.max_message_bytes;
+	}
 	return true;
 }
 
-bool topic_settings_read(const struct config *config, struct topic_settings settings[TOPIC_ROLES], struct err *err)
+bool topic_settings_read(const struct config *config, struct topic_settings settings[TOPIC_ROLES], struct replies *replies,
+			 struct err *err)
 {
 	rd_kafka_conf_t *conf = kafka_conf_new(config, KAFKA_ADMIN, err);
 	rd_kafka_t *client = conf ? kafka_client_new(RD_KAFKA_PRODUCER, conf, err) : NULL;
@@ -153,7 +163,7 @@ bool topic_settings_read(const struct config *config, struct topic_settings sett
 	memset(settings, 0, sizeof(*settings) * TOPIC_ROLES);
 	if (client == NULL)
 		return false;
-	bool ok = read_all(client, config, settings, err);
+	bool ok = read_all(client, config, settings, replies, err);
 	rd_kafka_destroy(client);
 	return ok;
 }

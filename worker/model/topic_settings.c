@@ -14,6 +14,8 @@ const char *topic_of(const struct config *config, enum topic_role role)
 	}
 }
 
+enum { UNKNOWN_BYTES = 1000000 }; /* brokers take 1048588 unless told otherwise */
+
 /* --- bounds --------------------------------------------------------------------------------------------------------------- */
 
 /* What librdkafka takes from us: a message at most, and all that waits to be sent. A message that is larger than the queue
@@ -41,7 +43,6 @@ static bool producer_takes(const struct config *config, size_t *bytes, struct er
 static bool bound(const struct config *config, enum topic_role role, const struct topic_settings *settings, size_t most_bytes,
 		  size_t *bytes, struct err *err)
 {
-	enum { UNKNOWN_BYTES = 1000000 }; /* brokers take 1048588 unless told otherwise */
 	size_t given_bytes;
 
 	*bytes = settings->known ? (size_t)settings->max_message_bytes : UNKNOWN_BYTES;
@@ -57,11 +58,34 @@ static bool bound(const struct config *config, enum topic_role role, const struc
 	return true;
 }
 
-bool topic_bounds(const struct config *config, const struct topic_settings settings[TOPIC_ROLES], size_t most_bytes,
-		  struct bounds *bounds, struct err *err)
+/* The least counts for batches, but for that of a topic which gets nothing anyway. */
+static bool bound_replies(const struct config *config, struct replies *replies, size_t most_bytes, size_t *bytes,
+			  struct err *err)
+{
+	size_t given_bytes;
+
+	*bytes = SIZE_MAX;
+	if (!producer_takes(config, &given_bytes, err))
+		return false;
+	for (uint32_t i = 0; replies != NULL && i < replies->count; i++) {
+		struct reply_topic *topic = &replies->topics[i];
+		size_t takes = topic->max_message_bytes > 0 ? (size_t)topic->max_message_bytes : UNKNOWN_BYTES;
+		takes = given_bytes < takes ? given_bytes : takes;
+		topic->most_bytes = most_bytes < takes ? most_bytes : takes;
+		if (topic->most_bytes < BOUND_LEAST_BYTES)
+			topic->most_bytes = 0;
+		else if (topic->partitions > 0 && topic->most_bytes < *bytes)
+			*bytes = topic->most_bytes;
+	}
+	return true;
+}
+
+bool topic_bounds(const struct config *config, const struct topic_settings settings[TOPIC_ROLES], struct replies *replies,
+		  size_t most_bytes, struct bounds *bounds, struct err *err)
 {
 	bounds->letter_bytes = SIZE_MAX;
-	return bound(config, TOPIC_RESULTS, &settings[TOPIC_RESULTS], most_bytes, &bounds->result_bytes, err) &&
+	return bound_replies(config, replies, most_bytes, &bounds->reply_bytes, err) &&
+	       bound(config, TOPIC_RESULTS, &settings[TOPIC_RESULTS], most_bytes, &bounds->result_bytes, err) &&
 	       (config->dead_letter_topic[0] == '\0' ||
 		bound(config, TOPIC_DEAD_LETTERS, &settings[TOPIC_DEAD_LETTERS], most_bytes, &bounds->letter_bytes, err));
 }
