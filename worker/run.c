@@ -129,7 +129,7 @@ static bool run_session(struct pipeline *pipeline, struct err *err)
 		ok = pipeline_run_threads(pipeline, err);
 	}
 	close_clients(pipeline);
-	pipeline->refused_for_size = !ok && kafka_is_too_large(err);
+	pipeline->refused_for_size = !ok && kafka_is_too_large(err) && !replies_are_suspected(pipeline->replies);
 	return ok;
 }
 

@@ -87,6 +87,8 @@ void reply_topic_leave_out(struct reply_topic *topic, int64_t now_ms);
 void replies_use(struct reply_topic *topic); /* a reply is on its way there */
 void replies_begin(struct replies *replies);	 /* a transaction; NULL is fine */
 void replies_committed(struct replies *replies); /* NULL is fine */
+/* The last transaction failed, and it may have been for them. NULL is fine. */
+bool replies_are_suspected(const struct replies *replies);
 /* After replies_blame(), with the topics looked at anew: what shows why the transaction failed is gone by; else those topics
  * that may be at fault are left out. */
 void replies_convict(struct replies *replies, int64_t now_ms);

@@ -1,6 +1,7 @@
 """Headers: a command's come back byte for byte, by configuration as a CloudEvent of its own; a copy of a result goes where a
 command asks for it, exactly once, and nothing that is wrong with that place holds anything up."""
 
+import random
 import time
 import uuid
 
@@ -232,6 +233,21 @@ def test_replies_that_can_not_be_delivered(asked):
     site.answers(ask(site.others[0], 0))
     small.wait(1, alive=worker)
     site.stop()
+
+
+def test_a_reply_topic_that_takes_less_than_before(asked):
+    """The broker's refusal ends one session; the next one knows, and results are not cut for it."""
+    site = asked()
+    worker = site.running()
+    headers = [("h", random.Random(1).randbytes(9000))]  # does not compress
+    site.answers(ask(site.replies, 0, headers=headers))
+    site.reply_reader.wait(1, alive=worker)
+    site.admin.alter_topic(site.replies, max_message_bytes=2000)
+    results = site.answers(ask(site.replies, 0, headers=headers), ask(site.replies, 0))
+    assert [result.header("byunique.truncated") for result in results] == [None, None]
+    assert [content(each) for each in site.reply_reader.wait(2, alive=worker)[1:]] == [content(results[1])]
+    wait_fates(worker, sent=2, too_large=1)
+    assert worker.log.count("session_started") == 2 and "messages_bounded" not in worker.log
 
 
 def test_a_reply_topic_that_comes_and_goes(asked):

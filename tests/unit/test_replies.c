@@ -60,6 +60,7 @@ static void test_topics(void **state)
 	assert_null(replies_of(" , ,"));
 	replies_begin(NULL);
 	replies_committed(NULL);
+	assert_false(replies_are_suspected(NULL));
 	replies_free(NULL);
 }
 
@@ -273,9 +274,11 @@ static void test_once_is_no_evidence(void **state)
 	}
 	fail_with(replies, 1, "_TIMED_OUT", VERDICT_REJOIN);
 	replies_convict(replies, now_ms);
+	assert_true(replies_are_suspected(replies));
 	fail_with(replies, 1, "_MSG_TIMED_OUT", VERDICT_REJOIN);
 	replies_convict(replies, now_ms);
 	assert_int_equal(left_out(replies, now_ms), 1);
+	assert_false(replies_are_suspected(replies));
 }
 
 static void test_not_the_replies(void **state)

@@ -183,6 +183,11 @@ void replies_committed(struct replies *replies)
 	}
 }
 
+bool replies_are_suspected(const struct replies *replies)
+{
+	return replies != NULL && replies->failures > 0;
+}
+
 /* Has it lost partitions since, or a leader? An election is over by the time that a session takes to fail and begin. */
 static bool is_evident(struct reply_topic *topic, int64_t now_ms)
 {
