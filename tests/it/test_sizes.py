@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lib import processes, schemas, wire
+from lib import client, processes, schemas, wire
 from lib.gen import Message
 from lib.site import new_id
 from lib.wire import Command
@@ -241,6 +241,83 @@ def test_limit_changed_while_running(sites):
     processes.wait_for(lambda: losses(site.answers(site.message(phone(), 0, headers=headers))[0]) == [],
                        "the new limit to be noticed", pause_s=0.5, alive=worker.process)
     assert worker.log.count("session_started") == 2
+
+
+# limit.*
+
+
+def many(count):
+    return tuple(("n%d" % number, "int", number) for number in range(count))
+
+
+def zipped(site):
+    """Messages may be many times larger than what the broker counts."""
+    site.sender = client.Sender(site.kafka.servers, site.commands, **{"compression.type": "gzip"})
+
+
+def test_default_limits(sites):
+    """What is over them is no command, whatever else is wrong with it; what is under them is told what is."""
+    site = sites(partitions=1).init(schemas.PHONE)
+    site.insert("Phone", "alice", PhoneNumber="1")
+    zipped(site)
+    worker = site.running()
+    mib = 1024 * 1024
+    sent = site.send(
+        site.message(phone(attributes=many(10000)), 0), site.message(phone(attributes=many(10001)), 0),
+        Message(0, b"k", b"\0" * (16 * mib - 1), []), Message(0, b"k", b"\0" * 16 * mib, []),
+        site.message(phone(), 0, headers=[("h", b"h" * (4 * mib - 10))]),
+        site.message(phone(), 0, headers=[("h", b"h" * 4 * mib)]), site.message(phone(), 0))
+    results = site.results_of(sent)
+    malformed = "MalformedMessage"
+    assert [result.code for result in results] == ["UnknownAttribute", malformed, malformed, malformed, None, malformed, None]
+    details = [result.body["error"]["detail"] if result.body["error"] else "" for result in results]
+    named = [[name for name in ("limit.message.bytes", "limit.attributes", "limit.headers.bytes") if name in detail]
+             for detail in details]
+    assert named == [[], ["limit.attributes"], [], ["limit.message.bytes"], [], ["limit.headers.bytes"], []]
+    assert [result.body["command_id"] is None for result in results] == [
+        result.code == "MalformedMessage" for result in results]
+    one_session(worker)
+    site.stop()
+    letters = site.reader(site.dead_letters).to_end()
+    assert [int(letter.header("__connect.errors.offset")) for letter in letters] == [1, 2, 3, 5]
+
+
+def test_limits_that_change(sites):
+    """Lowered, they say nothing of what was processed: the very same results are published again. Raised, nothing either."""
+    site = sites(partitions=1, **{"limit.attributes": "2"}).init(schemas.PHONE)
+    site.insert("Phone", "alice", PhoneNumber="1")
+    three = phone(attributes=(("PhoneNumber", "string", "1"), ("description", "string", "d"), ("prefix", "string", "+1")))
+    site.running()
+    sent = site.send(site.message(phone(batch_id="b" * 2000), 0, headers=[("h", b"h" * 2000)]), site.message(three, 0))
+    first = site.results_of(sent)
+    assert [result.code for result in first] == [None, "MalformedMessage"]
+    site.stop()
+    for settings in ({"limit.attributes": "1", "limit.message.bytes": "1024", "limit.headers.bytes": "1024"},
+                     {"limit.attributes": "3"}):
+        site.admin.commit(site.group, site.commands, {0: 0})
+        worker = site.worker(**settings)
+        again = site.wait_results(len(site.result_reader.seen) + 2)[-2:]
+        assert [(each.value, each.headers) for each in again] == [(each.value, each.headers) for each in first]
+        worker.stop()
+
+
+def test_memory_under_limits(sites):
+    """Commands of nothing but attributes, which take most memory for their bytes: what is over the limit takes none."""
+    site = sites(partitions=1).init(schemas.PHONE)
+    site.insert("Phone", "alice", PhoneNumber="1")
+    zipped(site)
+    worker = site.running()
+    empty = wire.string("") + wire.zigzag(0)
+    head = wire.string(new_id()) + wire.string("alice") + wire.string("Phone")
+    count = 7000000
+    bomb = wire.single_object(wire.COMMAND_FINGERPRINT, head + wire.zigzag(count) + empty * count + b"\0" * 3)
+    sent = site.send(*[Message(0, b"alice", bomb, []) for _ in range(3)], site.message(phone(), 0))
+    results = site.results_of(sent)
+    assert [result.code for result in results] == ["MalformedMessage"] * 3 + [None]
+    assert all("limit.attributes" in result.body["error"]["detail"] for result in results[:3])
+    with open("/proc/%d/status" % worker.process.pid) as file:
+        peak_kib = int(next(line for line in file if line.startswith("VmHWM")).split()[1])
+    assert peak_kib < 400 * 1024, "7 million attributes of 48 bytes would be 320 MiB for each message"
 
 
 def test_limit_below_all_reason(small):
