@@ -27,7 +27,7 @@ enum reply_fate {
 	REPLY_MALFORMED,    /* the partition is not in four bytes */
 	REPLY_NO_TOPIC,	    /* there is none, or it may not be seen */
 	REPLY_NO_PARTITION, /* the topic has fewer */
-	REPLY_NO_LEADER,    /* the partition has had none for some time; without a partition: any of the topic's */
+	REPLY_NO_LEADER,    /* the partition has none; without a partition: any of the topic's */
 	REPLY_TOO_LARGE,    /* for the topic */
 	REPLY_LEFT_OUT,	    /* the topic failed a transaction a short while ago */
 	REPLY_FATES,
@@ -38,7 +38,7 @@ const char *reply_fate_name(enum reply_fate fate);
 struct reply_topic {
 	char *name;		    /* owned */
 	int32_t partitions;	    /* 0: no such topic */
-	int64_t *leaderless_ms;	    /* for each partition: since when (monotonic), 0: it has a leader; owned */
+	bool *has_leader;	    /* for each partition; owned */
 	int64_t max_message_bytes;  /* as the broker says; 0: not known */
 	size_t most_bytes;	    /* of a record batch; made from it by topic_bounds() */
 	bool used;		    /* in the transaction at hand, or the last one if it failed */
@@ -79,8 +79,8 @@ enum reply_fate reply_check(const struct reply_place *reply, size_t bytes, int64
 /* Is what is known too old to go by? The sooner when there is something wrong. */
 bool replies_due(const struct replies *replies, enum reply_fate fate, int64_t now_ms);
 
-/* What Kafka's list of topics says: has_leader[] for each partition. */
-void reply_topic_seen(struct reply_topic *topic, int32_t partitions, const bool *has_leader, int64_t now_ms);
+/* What Kafka's list of topics says: for each partition whether it has a leader. */
+void reply_topic_seen(struct reply_topic *topic, int32_t partitions, const bool *leaders);
 /* For a minute, then two, four … */
 void reply_topic_leave_out(struct reply_topic *topic, int64_t now_ms);
 

@@ -2,11 +2,14 @@
 command asks for it, exactly once, and nothing that is wrong with that place holds anything up."""
 
 import random
+import re
+import subprocess
 import time
 import uuid
 
 import pytest
-from confluent_kafka.admin import (AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType)
+from confluent_kafka.admin import (AclBinding, AclOperation, AclPermissionType, NewTopic, ResourcePatternType,
+                                   ResourceType)
 
 from lib import admin, byunique, processes, schemas, wire
 from lib.gen import Message
@@ -55,7 +58,8 @@ def again(site, count):
 def kafka():
     """A broker with access control, under which everything is allowed that no test forbids."""
     server = Kafka("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"
-                   "allow.everyone.if.no.acl.found=true\n")
+                   "allow.everyone.if.no.acl.found=true\n"
+                   "broker.session.timeout.ms=3000\n")
     try:
         yield server.create()
     finally:
@@ -405,3 +409,65 @@ def test_dead_letters_put_back(asked):
         assert [(content(each), each.partition) for each in put_back] == [(content(each), 0) for each in rounds[0]]
     replies, results = site.reply_reader.to_end(), site.result_reader.to_end()
     assert [content(each) for each in replies] == [content(each) for each in results] and len(results) == 2 * len(bad)
+
+
+class SecondBroker(Kafka):
+    """Of another one's cluster."""
+
+    SETTINGS = """
+process.roles=broker
+node.id=2
+controller.quorum.voters={voters}
+listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs={folder}/data
+"""
+
+    def __init__(self, first):
+        super().__init__()
+        voters = re.search(r"quorum\.voters=(\S+)", first.properties.read_text()).group(1)
+        self.properties.write_text(self.SETTINGS.format(voters=voters, port=self.port, folder=self.folder))
+
+    def create(self):
+        format_storage = self._java("kafka.tools.StorageTool", "format", "--config", str(self.properties),
+                                    "--cluster-id", self.CLUSTER_ID)
+        subprocess.run(format_storage, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, cwd="/")
+        self.relay.open()
+        self.start()
+        return self
+
+
+def test_a_reply_topic_without_a_leader(asked, kafka):
+    """Its broker is away: nobody waits for it, and it gets replies again when it is back."""
+    site = asked()
+    [other] = site.others
+
+    def leader():
+        topic = site.admin.client.list_topics(timeout=20).topics.get(other)
+        return topic.partitions[0].leader if topic and topic.partitions else None
+    second = SecondBroker(kafka)
+    try:
+        second.create()
+        processes.wait_for(lambda: len(site.admin.client.list_topics(timeout=20).brokers) == 2, "the second broker")
+        for future in site.admin.client.create_topics([NewTopic(other, 1, replica_assignment=[[2]])]).values():
+            future.result(30)
+        processes.wait_for(lambda: leader() == 2, "the topic's leader")
+        second.kill()
+        processes.wait_for(lambda: leader() == -1, "the topic to lose it")
+        worker = site.running()
+        sent = site.send(*[each for _ in range(5) for each in (ask(other, 0), ask(other), ask(site.replies, 0))])
+        assert [result.status for result in site.results_of(sent)] == [204] * 15
+        wait_fates(worker, sent=5, no_leader=10)
+        second.start()
+        processes.wait_for(lambda: leader() == 2, "the topic's leader to be back")
+
+        def is_replied_to():
+            site.answers(ask(other, 0))
+            return fates(worker)["sent"] > 5
+        processes.wait_for(is_replied_to, "a reply", pause_s=0.3, alive=worker.process)
+        site.reader(other).wait(1, alive=worker)
+        assert worker.log.count("session_started") == 1
+    finally:
+        second.destroy()

@@ -15,16 +15,16 @@
 
 /* --- the list of topics --------------------------------------------------------------------------------------------------- */
 
-static void take_topic(struct reply_topic *topic, const rd_kafka_metadata_topic_t *found, int64_t now_ms)
+static void take_topic(struct reply_topic *topic, const rd_kafka_metadata_topic_t *found)
 {
 	int32_t partitions = found != NULL && found->err == RD_KAFKA_RESP_ERR_NO_ERROR ? found->partition_cnt : 0;
-	bool *has_leader = xcalloc((unsigned long)partitions + 1, sizeof(*has_leader));
+	bool *leaders = xcalloc((unsigned long)partitions + 1, sizeof(*leaders));
 
 	for (int32_t i = 0; i < partitions; i++)
 		if (found->partitions[i].id >= 0 && found->partitions[i].id < partitions)
-			has_leader[found->partitions[i].id] = found->partitions[i].leader >= 0;
-	reply_topic_seen(topic, partitions, has_leader, now_ms);
-	free(has_leader);
+			leaders[found->partitions[i].id] = found->partitions[i].leader >= 0;
+	reply_topic_seen(topic, partitions, leaders);
+	free(leaders);
 }
 
 void replies_take(struct replies *replies, const struct rd_kafka_metadata *metadata)
@@ -36,7 +36,7 @@ void replies_take(struct replies *replies, const struct rd_kafka_metadata *metad
 		for (int at = 0; at < metadata->topic_cnt && found == NULL; at++)
 			if (strcmp(metadata->topics[at].topic, topic->name) == 0)
 				found = &metadata->topics[at];
-		take_topic(topic, found, replies->looked_ms);
+		take_topic(topic, found);
 	}
 	replies_convict(replies, replies->looked_ms);
 }
@@ -74,6 +74,7 @@ static const struct suspicion {
 	{RD_KAFKA_RESP_ERR_POLICY_VIOLATION, false},
 	{RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, false},
 	{RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, true}, /* its limit was lowered: the next session knows */
+	{RD_KAFKA_RESP_ERR__INCONSISTENT, true}, /* some messages could not be delivered in time */
 	{RD_KAFKA_RESP_ERR__MSG_TIMED_OUT, true},
 	{RD_KAFKA_RESP_ERR__TIMED_OUT, true},
 	{RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, true},

@@ -10,8 +10,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { ELECTION_MS = 10000 };
-
 static const char *const names[REPLY_FATES] = {
 	[REPLY_SENT] = "sent",		   [REPLY_NOT_ALLOWED] = "not_allowed",	  [REPLY_MALFORMED] = "malformed",
 	[REPLY_NO_TOPIC] = "no_topic",	   [REPLY_NO_PARTITION] = "no_partition", [REPLY_NO_LEADER] = "no_leader",
@@ -58,7 +56,7 @@ void replies_free(struct replies *replies)
 		return;
 	for (uint32_t i = 0; i < replies->count; i++) {
 		free(replies->topics[i].name);
-		free(replies->topics[i].leaderless_ms);
+		free(replies->topics[i].has_leader);
 	}
 	free(replies->topics);
 	free(replies->results_topic);
@@ -86,21 +84,17 @@ enum reply_fate reply_address(const struct replies *replies, const struct messag
 	return reply->partition >= 0 ? REPLY_SENT : REPLY_NO_PARTITION;
 }
 
-/* An election takes a moment, and is waited for like one of the results topic. */
-static bool is_leaderless(const struct reply_topic *topic, int32_t partition, int64_t now_ms)
+/* Not even for the moment that an election takes: a transaction with a partition that has no leader can't be ended, neither
+ * way, and until it is, no other can be begun. Where the key leads is librdkafka's to say, so there every partition counts. */
+static bool has_leader(const struct reply_topic *topic, int32_t partition)
 {
-	int64_t since_ms = topic->leaderless_ms[partition];
+	bool all = true;
 
-	return since_ms != 0 && now_ms - since_ms >= ELECTION_MS;
-}
-
-/* Where the key leads is librdkafka's to say. */
-static bool any_leaderless(const struct reply_topic *topic, int64_t now_ms)
-{
-	for (int32_t partition = 0; partition < topic->partitions; partition++)
-		if (is_leaderless(topic, partition, now_ms))
-			return true;
-	return false;
+	if (partition >= 0)
+		return topic->has_leader[partition];
+	for (int32_t i = 0; i < topic->partitions; i++)
+		all = all && topic->has_leader[i];
+	return all;
 }
 
 enum reply_fate reply_check(const struct reply_place *reply, size_t bytes, int64_t now_ms)
@@ -113,14 +107,14 @@ enum reply_fate reply_check(const struct reply_place *reply, size_t bytes, int64
 		return REPLY_NO_PARTITION;
 	if (now_ms < topic->left_out_until_ms)
 		return REPLY_LEFT_OUT;
-	if (reply->partition >= 0 ? is_leaderless(topic, reply->partition, now_ms) : any_leaderless(topic, now_ms))
+	if (!has_leader(topic, reply->partition))
 		return REPLY_NO_LEADER;
 	return bytes > topic->most_bytes ? REPLY_TOO_LARGE : REPLY_SENT;
 }
 
 bool replies_due(const struct replies *replies, enum reply_fate fate, int64_t now_ms)
 {
-	enum { GOOD_MS = 10000, BAD_MS = 1000 };
+	enum { GOOD_MS = 3000, BAD_MS = 1000 };
 	bool bad = fate == REPLY_NO_TOPIC || fate == REPLY_NO_PARTITION || fate == REPLY_NO_LEADER;
 
 	return now_ms - replies->looked_ms >= (bad ? BAD_MS : GOOD_MS);
@@ -128,16 +122,11 @@ bool replies_due(const struct replies *replies, enum reply_fate fate, int64_t no
 
 /* --- topics --------------------------------------------------------------------------------------------------------------- */
 
-void reply_topic_seen(struct reply_topic *topic, int32_t partitions, const bool *has_leader, int64_t now_ms)
+void reply_topic_seen(struct reply_topic *topic, int32_t partitions, const bool *leaders)
 {
-	topic->leaderless_ms = xrealloc(topic->leaderless_ms, ((size_t)partitions + 1) * sizeof(*topic->leaderless_ms));
-	for (int32_t partition = 0; partition < partitions; partition++) {
-		bool was_leaderless = partition < topic->partitions && topic->leaderless_ms[partition] != 0;
-		if (has_leader[partition])
-			topic->leaderless_ms[partition] = 0;
-		else if (!was_leaderless)
-			topic->leaderless_ms[partition] = now_ms;
-	}
+	topic->has_leader = xrealloc(topic->has_leader, (size_t)partitions + 1);
+	if (partitions > 0)
+		memcpy(topic->has_leader, leaders, (size_t)partitions * sizeof(*leaders));
 	topic->partitions = partitions;
 }
 
@@ -188,18 +177,10 @@ bool replies_are_suspected(const struct replies *replies)
 	return replies != NULL && replies->failures > 0;
 }
 
-/* Has it lost partitions since, or a leader? An election is over by the time that a session takes to fail and begin. */
-static bool is_evident(struct reply_topic *topic, int64_t now_ms)
+/* Has it lost partitions since, or a leader? */
+static bool is_evident(const struct reply_topic *topic)
 {
-	bool evident = topic->partitions < topic->used_partitions;
-
-	for (int32_t partition = 0; partition < topic->partitions; partition++) {
-		if (topic->leaderless_ms[partition] == 0)
-			continue;
-		evident = true;
-		topic->leaderless_ms[partition] = now_ms - ELECTION_MS;
-	}
-	return evident;
+	return topic->partitions < topic->used_partitions || !has_leader(topic, -1);
 }
 
 /* Those that were never in a transaction that was committed; if there are none, all that were in this one. */
@@ -227,7 +208,7 @@ void replies_convict(struct replies *replies, int64_t now_ms)
 	if (replies->failures == 0)
 		return;
 	for (uint32_t i = 0; i < replies->count; i++)
-		if (replies->topics[i].used && is_evident(&replies->topics[i], now_ms))
+		if (replies->topics[i].used && is_evident(&replies->topics[i]))
 			any_evident = true;
 	if (!any_evident && replies->blamed)
 		leave_out_suspects(replies, now_ms);
