@@ -310,7 +310,8 @@ def test_a_reply_topic_that_refuses(asked, trouble):
     assert site.answers(ask(other, 0, key=None), ask(site.replies, 1))[0].status == 204
     replies = site.reply_reader.wait(12, alive=worker)
     assert [content(reply) for reply in replies[1:11]] == [content(result) for result in results[1::2]]
-    assert worker.log.count("session_started") == (1 if trouble == "describe" else 2)
+    # librdkafka may say no more of the first failure than that the transaction is over; then it takes a second one.
+    assert worker.log.count("session_started") in ([1] if trouble == "describe" else [2, 3])
     if trouble == "describe":
         assert fates(worker)["no_topic"] >= 11
     else:
