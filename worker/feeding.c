@@ -193,8 +193,9 @@ static bool decode(struct feed *feed, struct err *err)
 {
 	enum { PATIENCE_MS = 60000, LOOK_MS = 100 };
 	int64_t until_ms = clock_mono_ms() + PATIENCE_MS;
+	struct message_limits limits = message_limits(feed->pipeline.config);
 
-	while (!decode_batch(feed->batch, feed->pipeline.reading, err)) {
+	while (!decode_batch(feed->batch, feed->pipeline.reading, &limits, err)) {
 		for (uint32_t i = 0; i < feed->assignment->count; i++)
 			feed->assignment->partitions[i].awaits = false;
 		if (clock_mono_ms() > until_ms)

@@ -288,9 +288,7 @@ static bool prepare(struct pipeline *pipeline, struct batch *batch, struct err *
 {
 	const struct assignment *assignment = batch->assignment;
 	int64_t at_us = clock_mono_us();
-	struct message_limits limits = {.message_bytes = (size_t)pipeline->config->limit_message_bytes,
-					.header_bytes = (size_t)pipeline->config->limit_headers_bytes,
-					.attributes = (uint32_t)pipeline->config->limit_attributes};
+	struct message_limits limits = message_limits(pipeline->config);
 	struct err trouble;
 
 	if (!decode_batch(batch, pipeline->reading, &limits, &trouble))

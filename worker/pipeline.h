@@ -141,6 +141,14 @@ bool rebalance_start_given(struct pipeline *pipeline, struct err *err) BYU_MUST_
 /* Batches in hand finish or are dropped; the assignment is then pipeline->retired, as a batch may be being filled from it. */
 void rebalance_retire(struct pipeline *pipeline, bool lost);
 
+/* What a message may have, as the configuration says. */
+static inline struct message_limits message_limits(const struct config *config)
+{
+	return (struct message_limits){.message_bytes = (size_t)config->limit_message_bytes,
+				       .header_bytes = (size_t)config->limit_headers_bytes,
+				       .attributes = (uint32_t)config->limit_attributes};
+}
+
 /* Wait a little, or until there is no point in waiting any more. */
 void pipeline_pause(const struct batch *batch, int64_t pause_ms);
 

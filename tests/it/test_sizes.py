@@ -263,7 +263,7 @@ def test_default_limits(sites):
     worker = site.running()
     mib = 1024 * 1024
     sent = site.send(
-        site.message(phone(attributes=many(10000)), 0), site.message(phone(attributes=many(10001)), 0),
+        site.message(phone(attributes=many(1000000)), 0), site.message(phone(attributes=many(1000001)), 0),
         Message(0, b"k", b"\0" * (16 * mib - 1), []), Message(0, b"k", b"\0" * 16 * mib, []),
         site.message(phone(), 0, headers=[("h", b"h" * (4 * mib - 10))]),
         site.message(phone(), 0, headers=[("h", b"h" * 4 * mib)]), site.message(phone(), 0))
