@@ -33,6 +33,8 @@ bool producer_offsets(struct producer *producer, const struct assignment *assign
 		      uint32_t count, struct err *err) BYU_MUST_CHECK;
 bool producer_commit(struct producer *producer, struct err *err) BYU_MUST_CHECK;
 
+/* Did a broker refuse user and password? */
+bool kafka_is_refused_login(const struct err *err);
 /* Was a message larger than its topic takes? */
 bool kafka_is_too_large(const struct err *err);
 

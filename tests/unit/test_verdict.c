@@ -91,6 +91,46 @@ static void test_kafka_details(void **state)
 			    rd_kafka_err2str(RD_KAFKA_RESP_ERR__TIMED_OUT));
 }
 
+/* What librdkafka and OpenSSL say of logins, as seen against a broker. */
+static void test_kafka_logins(void **state)
+{
+	static const char scram[] = "b:1: SASL authentication error: Authentication failed during authentication due to invalid "
+				    "credentials with SASL mechanism SCRAM-SHA-256 (after 322ms in state AUTH_REQ)";
+	static const struct {
+		rd_kafka_resp_err_t code;
+		const char *detail;
+		enum verdict verdict;
+		const char *hint;
+	} rows[] = {
+		{RD_KAFKA_RESP_ERR__AUTHENTICATION, "b:1: SASL authentication error: Authentication failed: Invalid username or password",
+		 VERDICT_STOP, "kafka.sasl."},
+		{RD_KAFKA_RESP_ERR__AUTHENTICATION, scram, VERDICT_STOP, "kafka.sasl."},
+		{RD_KAFKA_RESP_ERR__AUTHENTICATION, "GroupCoordinator: SASL authentication error: SaslAuthenticateRequest failed: Local: "
+						    "Broker transport failure (after 0ms in state DOWN)",
+		 VERDICT_REJOIN, ""},
+		{RD_KAFKA_RESP_ERR__AUTHENTICATION, "b:1: SASL PLAIN mechanism handshake failed: Local: Broker transport failure: "
+						    "broker's supported mechanisms: (n/a)",
+		 VERDICT_REJOIN, ""},
+		{RD_KAFKA_RESP_ERR__SSL, "b:1: SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: broker",
+		 VERDICT_STOP, "kafka.ssl.ca.location"},
+		{RD_KAFKA_RESP_ERR__TRANSPORT, "b:1: Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL alert "
+					       "number 42",
+		 VERDICT_STOP, "kafka.ssl.certificate.location"},
+		{RD_KAFKA_RESP_ERR__SSL, "b:1: SSL handshake failed: error:0A000126:SSL routines::unexpected eof while reading",
+		 VERDICT_REJOIN, ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct err err = error_of(rows[i].code, rows[i].detail);
+		if (err.verdict != rows[i].verdict || strstr(err.hint, rows[i].hint) == NULL)
+			fail_msg("%s is %s: %s", rows[i].detail, verdict_name(err.verdict), err.hint);
+		assert_int_equal(err.hint[0] != '\0', rows[i].verdict == VERDICT_STOP);
+	}
+	assert_int_equal(strstr(error_of(RD_KAFKA_RESP_ERR__AUTHENTICATION, scram).hint, "2.6.1") != NULL,
+			 rd_kafka_version() < 0x020601ff);
+}
+
 static void test_kafka_error_object(void **state)
 {
 	rd_kafka_error_t *error = rd_kafka_error_new(RD_KAFKA_RESP_ERR__FENCED, "by %s", "another");
@@ -110,6 +150,7 @@ int main(void)
 		cmocka_unit_test(test_sqlstates),
 		cmocka_unit_test(test_kafka_codes),
 		cmocka_unit_test(test_kafka_details),
+		cmocka_unit_test(test_kafka_logins),
 		cmocka_unit_test(test_kafka_error_object),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,8 @@ enum { FACTS_TIMEOUT_MS = 10000 }; /* short, as the group is not served meanwhil
 struct consumer {
 	rd_kafka_t *client;
 	char *topic;
+	char *group;
+	struct err failure; /* that the client told of itself, since it was opened; verdict NONE: none */
 	struct rebalance_listener listener;
 	bool paused;
 	bool reads_schema_header;		/* a registry is configured, which gives the header its meaning */
@@ -42,6 +44,20 @@ static void note_assigned(struct consumer *consumer, const rd_kafka_topic_partit
 		numbers[i] = given->elems[i].partition;
 	consumer->listener.assigned(consumer->listener.context, numbers, (uint32_t)given->cnt);
 	free(numbers);
+}
+
+/* Called from within the poll. The rest passes by itself, and is in librdkafka's log. */
+static void on_error(rd_kafka_t *client, int code, const char *text, void *opaque)
+{
+	struct consumer *consumer = opaque;
+	bool is_fatal = code == RD_KAFKA_RESP_ERR__FATAL;
+	struct err err;
+	(void)client;
+
+	kafka_error(&err, (rd_kafka_resp_err_t)code, is_fatal ? "the consumer has to start afresh" : "Kafka refuses the login",
+		    text);
+	if ((is_fatal || err.verdict == VERDICT_STOP) && consumer->failure.verdict == VERDICT_NONE)
+		consumer->failure = err;
 }
 
 static void let_go(struct consumer *consumer)
@@ -108,17 +124,20 @@ bool consumer_open(struct consumer **out, const struct config *config, struct re
 		return false;
 	struct consumer *consumer = xcalloc(1, sizeof(*consumer));
 	consumer->topic = xstrdup(config->commands_topic);
+	consumer->group = xstrdup(config_kafka(config, "group.id"));
 	consumer->listener = listener;
 	consumer->reads_schema_header = config->schema_registry_url[0] != '\0';
 	consumer->heeds_replies = config->reply_topics[0] != '\0';
 	consumer->replaces_events = config->results_cloudevents_source[0] != '\0';
 	consumer->held = rd_kafka_topic_partition_list_new(0);
 	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+	rd_kafka_conf_set_error_cb(conf, on_error);
 	rd_kafka_conf_set_opaque(conf, consumer);
 	consumer->client = kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
 	if (consumer->client == NULL) {
 		rd_kafka_topic_partition_list_destroy(consumer->held);
 		free(consumer->topic);
+		free(consumer->group);
 		free(consumer);
 		return false;
 	}
@@ -139,6 +158,7 @@ void consumer_close(struct consumer *consumer)
 	rd_kafka_destroy(consumer->client);
 	rd_kafka_topic_partition_list_destroy(consumer->held);
 	free(consumer->topic);
+	free(consumer->group);
 	free(consumer);
 }
 
@@ -210,7 +230,7 @@ static void fill(const struct consumer *consumer, struct message *message, rd_ka
 }
 
 /* An error event in place of a message; most pass by themselves. */
-static bool take_event(rd_kafka_message_t *raw, struct err *err)
+static bool take_event(const struct consumer *consumer, rd_kafka_message_t *raw, struct err *err)
 {
 	static _Thread_local int64_t last_log_ms;
 	rd_kafka_resp_err_t code = raw->err;
@@ -223,6 +243,8 @@ static bool take_event(rd_kafka_message_t *raw, struct err *err)
 	} else if (code == RD_KAFKA_RESP_ERR__FATAL || code == RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED) {
 		ok = kafka_error(err, code, "the consumer has to start afresh", text);
 	} else if (!kafka_error(err, code, "the consumer reports", text) && err->verdict == VERDICT_STOP) {
+		if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED) /* the text does not name it */
+			err_detail(err, "group %.200s: %s", consumer->group, text);
 		ok = false;
 	} else if (log_limit(&last_log_ms, 5000)) {
 		log_err(LOG_WARN, "consumer_event", err);
@@ -237,10 +259,16 @@ bool consumer_poll(struct consumer *consumer, int timeout_ms, struct message *me
 	rd_kafka_message_t *raw = rd_kafka_consumer_poll(consumer->client, timeout_ms);
 
 	*got = false;
+	if (consumer->failure.verdict != VERDICT_NONE) {
+		*err = consumer->failure;
+		if (raw != NULL)
+			rd_kafka_message_destroy(raw);
+		return false;
+	}
 	if (raw == NULL)
 		return true;
 	if (raw->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return take_event(raw, err);
+		return take_event(consumer, raw, err);
 	*got = true;
 	*number = raw->partition;
 	fill(consumer, message, raw);

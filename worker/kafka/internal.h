@@ -23,6 +23,9 @@ rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct
 typedef void kafka_take_group(void *context, const rd_kafka_ConsumerGroupDescription_t *group);
 bool kafka_describe_group(rd_kafka_t *client, const char *group, int timeout_ms, kafka_take_group *take, void *context,
 			  struct err *err) BYU_MUST_CHECK;
+/* All topics, as the first question to a broker: an error says why nobody answers. The caller frees *metadata. */
+bool kafka_list_topics(rd_kafka_t *client, int timeout_ms, const rd_kafka_metadata_t **metadata, struct err *err)
+	BYU_MUST_CHECK;
 /* How many partitions a topic has; no such topic is an error that says so. Creates nothing. */
 bool kafka_topic_partitions(rd_kafka_t *client, const char *topic, int *partitions, struct err *err) BYU_MUST_CHECK;
 

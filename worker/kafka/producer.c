@@ -38,8 +38,16 @@ static bool set_transaction_timeout(rd_kafka_conf_t *conf, const struct config *
 	return true;
 }
 
+static bool fail_to_start(const char *transactional_id, rd_kafka_error_t *error, struct err *err)
+{
+	char what[256];
+
+	snprintf(what, sizeof(what), "can't start the transactional producer %.180s", transactional_id);
+	return kafka_error_take(err, error, what);
+}
+
 /* In steps, so that a worker that is told to stop does. */
-static bool init_transactions(struct producer *producer, struct err *err)
+static bool init_transactions(struct producer *producer, const char *transactional_id, struct err *err)
 {
 	enum { STEP_MS = 500 };
 	int64_t deadline_ms = clock_mono_ms() + KAFKA_TIMEOUT_MS;
@@ -51,7 +59,7 @@ static bool init_transactions(struct producer *producer, struct err *err)
 		bool again = rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__TIMED_OUT &&
 			     clock_mono_ms() < deadline_ms && !signals_stop_requested();
 		if (!again)
-			return kafka_error_take(err, error, "can't start the transactional producer");
+			return fail_to_start(transactional_id, error, err);
 		rd_kafka_error_destroy(error);
 	}
 }
@@ -129,7 +137,7 @@ bool producer_open(struct producer **out, const struct config *config, const cha
 		producer_close(producer);
 		return false;
 	}
-	if (!init_transactions(producer, err) || !check_topics(producer, err)) {
+	if (!init_transactions(producer, transactional_id, err) || !check_topics(producer, err)) {
 		producer_close(producer);
 		return false;
 	}
@@ -147,6 +155,18 @@ void producer_close(struct producer *producer)
 		rd_kafka_destroy(producer->client);
 	}
 	free(producer);
+}
+
+/* The library does not say which topic it is. */
+static bool fail_transaction(const struct producer *producer, rd_kafka_error_t *error, const char *what, struct err *err)
+{
+	bool unauthorised = rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+
+	kafka_error_take(err, error, what);
+	if (unauthorised)
+		err_hint(err, "Grant this client Write on %.90s%s%.90s.", producer->results_topic,
+			 producer->dead_letter_topic[0] != '\0' ? " and " : "", producer->dead_letter_topic);
+	return false;
 }
 
 bool producer_begin(struct producer *producer, struct err *err)
@@ -291,15 +311,21 @@ bool producer_offsets(struct producer *producer, const struct assignment *assign
 			offsets[i].offset;
 	rd_kafka_error_t *error =
 		rd_kafka_send_offsets_to_transaction(producer->client, list, assignment->group, KAFKA_TIMEOUT_MS);
+	if (error != NULL && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__STATE) {
+		/* The transaction failed in the middle of the call. Why, the library tells to who comes later. */
+		rd_kafka_error_destroy(error);
+		error = rd_kafka_send_offsets_to_transaction(producer->client, list, assignment->group, KAFKA_TIMEOUT_MS);
+	}
 	rd_kafka_topic_partition_list_destroy(list);
-	return error == NULL || kafka_error_take(err, error, "can't add the group's offsets to the Kafka transaction");
+	return error == NULL ||
+	       fail_transaction(producer, error, "can't add the group's offsets to the Kafka transaction", err);
 }
 
 bool producer_commit(struct producer *producer, struct err *err)
 {
 	rd_kafka_error_t *error = rd_kafka_commit_transaction(producer->client, KAFKA_TIMEOUT_MS);
 	if (error != NULL)
-		return kafka_error_take(err, error, "can't commit the Kafka transaction");
+		return fail_transaction(producer, error, "can't commit the Kafka transaction", err);
 	replies_committed(producer->replies);
 	return true;
 }

@@ -43,6 +43,7 @@ static rd_kafka_conf_t *sender_conf(const struct config *config, struct err *err
 	if (config_kafka(config, "queue.buffering.max.kbytes") == NULL)
 		kafka_conf_set(conf, "queue.buffering.max.kbytes", "65536"); /* a file of any size, in constant memory */
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR); /* why the first question is not answered */
 	return conf;
 }
 

@@ -36,10 +36,9 @@ static bool read_replication(rd_kafka_t *client, const struct config *config, st
 			     struct replies *replies, bool *can_ask, struct err *err)
 {
 	const rd_kafka_metadata_t *metadata;
-	rd_kafka_resp_err_t code = rd_kafka_metadata(client, 1, NULL, &metadata, ASK_TIMEOUT_MS);
 
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return kafka_error(err, code, "can't read Kafka's list of topics", NULL);
+	if (!kafka_list_topics(client, ASK_TIMEOUT_MS, &metadata, err))
+		return false;
 	for (int role = 0; role < TOPIC_ROLES; role++)
 		settings[role].replication_factor = replication_factor(metadata, topic_of(config, role));
 	if (replies != NULL)

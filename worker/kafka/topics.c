@@ -29,14 +29,9 @@ static bool is_ready(const rd_kafka_metadata_topic_t *topic)
 static bool look_up(rd_kafka_t *client, const char *topic, int *partitions, bool *ready, struct err *err)
 {
 	const rd_kafka_metadata_t *metadata;
-	rd_kafka_resp_err_t code = rd_kafka_metadata(client, 1, NULL, &metadata, KAFKA_TIMEOUT_MS);
 
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-		kafka_error(err, code, "can't read Kafka's list of topics", NULL);
-		if (code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__TIMED_OUT)
-			err_hint(err, "Is Kafka running where kafka.bootstrap.servers says?");
+	if (!kafka_list_topics(client, KAFKA_TIMEOUT_MS, &metadata, err))
 		return false;
-	}
 	const rd_kafka_metadata_topic_t *found = find_topic(metadata, topic);
 	*partitions = found ? found->partition_cnt : 0;
 	*ready = found != NULL && is_ready(found);
@@ -54,7 +49,7 @@ bool kafka_topic_partitions(rd_kafka_t *client, const char *topic, int *partitio
 		return true;
 	err_set(err, VERDICT_STOP, rd_kafka_err2name(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART),
 		"there is no topic \"%s\"", topic);
-	return err_hint(err, "Run `byunique init`, or create the topic.");
+	return err_hint(err, "Run `byunique init`, or create the topic. It may also be that this client has no rights on it.");
 }
 
 /* --- create ------------------------------------------------------------------------------------------------------- */
