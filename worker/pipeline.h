@@ -69,6 +69,8 @@ struct pipeline {
 	int64_t vouched_at_ms; /* vouch_meanwhile() */
 	int64_t observed_at_ms, asked_at_ms;  /* when the partitions' figures were last taken; from Kafka itself */
 
+	bool was_let_in; /* Kafka took the login once */
+
 	/* Publishing thread */
 	struct producer *producer;
 	struct schemas *writing;

@@ -11,6 +11,7 @@
 #include "byunique/failpoint.h"
 #include "byunique/log.h"
 #include "byunique/pipeline.h"
+#include "byunique/secret.h"
 #include "byunique/signals.h"
 #include "byunique/topic_settings.h"
 
@@ -124,12 +125,16 @@ static bool run_session(struct pipeline *pipeline, struct err *err)
 	pipeline->failed = false;
 	bool ok = take_slot(pipeline, err) && open_clients(pipeline, err);
 	if (ok) {
+		pipeline->was_let_in = true;
 		metric_add(&pipeline->metrics->sessions[0], 1);
 		log_event(LOG_INFO, "session_started", "transactional_id=%s", log_quotes(pipeline->slot.transactional_id));
 		ok = pipeline_run_threads(pipeline, err);
 	}
 	close_clients(pipeline);
 	pipeline->refused_for_size = !ok && kafka_is_too_large(err) && !replies_are_suspected(pipeline->replies);
+	/* A password that was good, and that lies in a file, is being renewed. */
+	if (!ok && pipeline->was_let_in && kafka_is_refused_login(err) && config_kafka_files(pipeline->config))
+		err->verdict = VERDICT_REJOIN;
 	return ok;
 }
 
@@ -167,8 +172,7 @@ static bool persist(struct pipeline *pipeline, bool (*try)(struct pipeline *, st
 static bool connect_database(struct pipeline *pipeline, struct err *err)
 {
 	const struct config *config = pipeline->config;
-	bool ok = pg_open_heeding(&pipeline->pg, config->postgres, config->postgres_schema, "byunique", signals_stop_requested,
-				  err) &&
+	bool ok = pg_open_heeding(&pipeline->pg, config, "byunique", signals_stop_requested, err) &&
 		  pg_worker_session(pipeline->pg, err) && pg_check_version(pipeline->pg, err) &&
 		  pg_load_catalogue(pipeline->pg, &pipeline->catalogue, err) && FAILPOINT_PASS(start_connected, err);
 	if (ok) {
@@ -199,6 +203,25 @@ static bool open_schemas(struct pipeline *pipeline, struct err *err)
 static bool take_result_id(struct pipeline *pipeline, struct err *err)
 {
 	return schemas_take_result_id(pipeline->writing, pipeline->config->results_topic, err);
+}
+
+static void tell_open_secret(const char *key, const char *path)
+{
+	if (path != NULL && path[0] != '\0' && secret_is_open(path))
+		log_event(LOG_WARN, "secret_readable", "key=%s detail=%s hint=%s", log_quotes(key),
+			  "\"everybody on this machine may read the file\"", "\"chmod 600, or 440 for a group.\"");
+}
+
+static void tell_open_secrets(const struct config *config)
+{
+	tell_open_secret("postgres.password.file", config->postgres_password_file);
+	tell_open_secret("schema.registry.password.file", config->schema_registry_password_file);
+	tell_open_secret("schema.registry.token.file", config->schema_registry_token_file);
+	for (size_t i = 0; i < config->kafka_count; i++) {
+		char *key = xasprintf("kafka.%s.file", config->kafka[i].name);
+		tell_open_secret(key, config->kafka[i].file);
+		free(key);
+	}
 }
 
 static void set_up(struct pipeline *pipeline, const struct config *config, const struct config_sources *sources,
@@ -268,6 +291,7 @@ int pipeline_run(const struct config *config, const struct config_sources *sourc
 	set_up(&pipeline, config, sources, &metrics);
 	log_event(LOG_INFO, "starting", "version=%s commands_topic=%s group=%s", VERSION,
 		  log_quotes(config->commands_topic), log_quotes(config_kafka(config, "group.id")));
+	tell_open_secrets(config);
 	watchdog_start(&pipeline);
 	bool ok = admin_start(&admin, config, &metrics, events, &err) && open_schemas(&pipeline, &err);
 	if (ok) /* whatever is away from here on is waited for */

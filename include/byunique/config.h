@@ -1,6 +1,8 @@
 /* Configuration: `key = value` lines of a file, then the environment (BYUNIQUE_ + key in capitals, dots as underscores),
  * then -X key=value; the later wins. `#` begins a comment line. An unknown key, a bad value or a reserved Kafka key is an
- * error with VERDICT_USAGE that names file and line (or variable, or option) and the nearest known key. */
+ * error with VERDICT_USAGE that names file and line (or variable, or option) and the nearest known key.
+ *
+ * kafka.NAME.file gives kafka.NAME the content of a file. */
 #ifndef BYUNIQUE_CONFIG_H
 #define BYUNIQUE_CONFIG_H
 
@@ -12,6 +14,7 @@
 struct property {
 	char *name; /* without the leading "kafka."; of an alias the name it stands for (kafka_property_name()) */
 	char *value;
+	char *file; /* where the value was read, and is read again for each client; NULL: it was given as it is */
 	char *source; /* "FILE:LINE", the variable's name, "-X" or "default"; for messages */
 };
 
@@ -25,6 +28,7 @@ struct config {
 #define CONFIG_FIELD_URI char *
 #define CONFIG_FIELD_INT int64_t
 #define CONFIG_FIELD_DURATION int64_t
+#define CONFIG_FIELD_BOOL bool
 #define CONFIG_FIELD_LEVEL enum log_level
 #define CONFIG_FIELD_FORMAT enum log_format
 #define CONFIG_FIELD_REGISTER enum registering
@@ -57,6 +61,7 @@ void config_copy(struct config *to, const struct config *from); /* config_releas
 void config_take(struct config *to, const struct config *from, const char *key);
 
 const char *config_kafka(const struct config *config, const char *name); /* value of kafka.<name> or its alias, or NULL */
+bool config_kafka_files(const struct config *config); /* does any value of kafka.* come from a file? */
 
 /* The next name of a value that is a list of them, and on; empty: there is none. Views the list. */
 struct slice config_next_name(const char **list);

@@ -10,15 +10,15 @@
 #include "byunique/err.h"
 
 struct pg;
+struct config;
 
-/* Connect; `conninfo` may be empty (libpq's defaults and environment), `schema` names the project's schema (it need not
- * exist yet), `application` shows up as application_name. Errors: VERDICT_RECONNECT when the server is away or not
+/* Connect as `postgres` and `postgres.password` (or its file, read again for each connection) say; the schema of
+ * `postgres.schema` need not exist yet, `application` shows up as application_name. The configuration has to outlive it. Errors: VERDICT_RECONNECT when the server is away or not
  * accepting, VERDICT_STOP or VERDICT_USAGE otherwise (wrong password, unknown database, bad conninfo). */
-bool pg_open(struct pg **pg, const char *conninfo, const char *schema, const char *application, struct err *err)
-	BYU_MUST_CHECK;
+bool pg_open(struct pg **pg, const struct config *config, const char *application, struct err *err) BYU_MUST_CHECK;
 /* The same for a worker, which does not wait any longer once give_up() says so: pg_heed() (pg_pipeline.h) from the start. */
-bool pg_open_heeding(struct pg **pg, const char *conninfo, const char *schema, const char *application,
-		     bool (*give_up)(void), struct err *err) BYU_MUST_CHECK;
+bool pg_open_heeding(struct pg **pg, const struct config *config, const char *application, bool (*give_up)(void),
+		     struct err *err) BYU_MUST_CHECK;
 void pg_close(struct pg *pg); /* NULL is fine */
 
 /* --- for the command line: one statement or script at a time, text in, text out ------------------------------- */

@@ -279,6 +279,46 @@ static void test_secrets(void **state)
 	}
 }
 
+/* The later wins, whether it is the value or its file. */
+static void test_secret_files(void **state)
+{
+	char override[128], lines[256];
+
+	(void)state;
+	write_text("hunter2\n");
+	snprintf(override, sizeof(override), "kafka.sasl.password.file=%s", path);
+	struct config config = loaded(NULL, override);
+	assert_string_equal(config_kafka(&config, "sasl.password"), "hunter2");
+	assert_true(config_kafka_files(&config));
+	config_release(&config);
+
+	setenv("BYUNIQUE_KAFKA_SASL_PASSWORD_FILE", path, 1);
+	config = loaded(NULL, NULL);
+	assert_string_equal(config_kafka(&config, "sasl.password"), "hunter2");
+	config_release(&config);
+	config = loaded(NULL, "kafka.sasl.password=hunter3");
+	assert_string_equal(config_kafka(&config, "sasl.password"), "hunter3");
+	assert_false(config_kafka_files(&config));
+	config_release(&config);
+	unsetenv("BYUNIQUE_KAFKA_SASL_PASSWORD_FILE");
+
+	assert_in(refused(NULL, "kafka.sasl.password.file=/nonexistent").what, "-X: kafka.sasl.password.file: the file can't be read");
+	snprintf(override, sizeof(override), "kafka.sasl.pasword.file=%s", path);
+	assert_in(refused(NULL, override).hint, "kafka.sasl.password");
+	snprintf(override, sizeof(override), "kafka.acks.file=%s", path);
+	assert_in(refused(NULL, override).what, "not for you to set");
+	snprintf(override, sizeof(override), "kafka.security.protocol.file=%s", path);
+	struct err err = refused(NULL, override);
+	assert_in(err.what, "kafka.security.protocol");
+	assert_null(strstr(err.what, "hunter2"));
+	assert_null(strstr(err.detail, "hunter2"));
+	snprintf(lines, sizeof(lines), "kafka.sasl.password.file = %s\n", path);
+	write_text(lines);
+	config = loaded(path, NULL); /* the file itself, as it happens */
+	assert_in(config_kafka(&config, "sasl.password"), "kafka.sasl.password.file");
+	config_release(&config);
+}
+
 static void test_files(void **state)
 {
 	static const char with_nul[] = "log.level = info\nlog.format = te\0xt\n";
@@ -357,6 +397,7 @@ static void test_sample_is_the_defaults(void **state)
 #define CONFIG_SAME_URI						CONFIG_SAME_STRING
 #define CONFIG_SAME_INT(field)					assert_int_equal(config.field, defaults.field);
 #define CONFIG_SAME_DURATION					CONFIG_SAME_INT
+#define CONFIG_SAME_BOOL					CONFIG_SAME_INT
 #define CONFIG_SAME_LEVEL					CONFIG_SAME_INT
 #define CONFIG_SAME_FORMAT					CONFIG_SAME_INT
 #define CONFIG_SAME_REGISTER					CONFIG_SAME_INT
@@ -410,7 +451,8 @@ int main(void)
 		cmocka_unit_test(test_later_wins),   cmocka_unit_test(test_alias_of_a_default),
 		cmocka_unit_test(test_durations),    cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_unknown_keys), cmocka_unit_test(test_bad_values),
-		cmocka_unit_test(test_secrets),	     cmocka_unit_test(test_files),
+		cmocka_unit_test(test_secrets),	     cmocka_unit_test(test_secret_files),
+		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_environment),  cmocka_unit_test(test_sample_is_the_defaults),
 		cmocka_unit_test(test_sample_file),  cmocka_unit_test(test_help),
 	};

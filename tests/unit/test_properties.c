@@ -186,10 +186,10 @@ static void test_variables(void **state)
 static void assert_conf(enum kafka_role role, const char *name, const char *value)
 {
 	static struct property properties[] = {
-		{(char *)"client.rack", (char *)"r1", (char *)"-X"},
-		{(char *)"session.timeout.ms", (char *)"7000", (char *)"-X"},
-		{(char *)"queue.buffering.max.ms", (char *)"77", (char *)"-X"},
-		{(char *)"bootstrap.servers", (char *)"a:1", (char *)"-X"},
+		{(char *)"client.rack", (char *)"r1", NULL, (char *)"-X"},
+		{(char *)"session.timeout.ms", (char *)"7000", NULL, (char *)"-X"},
+		{(char *)"queue.buffering.max.ms", (char *)"77", NULL, (char *)"-X"},
+		{(char *)"bootstrap.servers", (char *)"a:1", NULL, (char *)"-X"},
 	};
 	const struct config config = {.kafka = properties, .kafka_count = 4};
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();

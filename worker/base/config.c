@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define VARIABLE_PREFIX	      "BYUNIQUE_"
+#define FILE_VARIABLE_SUFFIX  "_FILE"
 #define KAFKA_VARIABLE_PREFIX VARIABLE_PREFIX "KAFKA_"
 #define TEST_PREFIX	      VARIABLE_PREFIX "TEST_" /* left to the tests */
 
@@ -141,6 +142,23 @@ static bool is_of_kubernetes(const char *variable)
 	return port != NULL && (port[5] == '\0' || (port[5] == '_' && isdigit((unsigned char)port[6])));
 }
 
+/* "SASL_PASSWORD", or "SASL_PASSWORD_FILE", is the property's name, or that and ".file". */
+static bool kafka_key_of_variable(const char *variable, struct buf *key)
+{
+	size_t len = strlen(variable), suffix_len = strlen(FILE_VARIABLE_SUFFIX);
+	const char *property = kafka_property_of_variable(variable), *suffix = "";
+
+	if (property == NULL && len > suffix_len && strcmp(variable + len - suffix_len, FILE_VARIABLE_SUFFIX) == 0) {
+		char *name = xasprintf("%.*s", (int)(len - suffix_len), variable);
+		property = kafka_property_of_variable(name);
+		suffix = FILE_SUFFIX;
+		free(name);
+	}
+	if (property != NULL)
+		buf_printf(key, KAFKA_PREFIX "%s%s", property, suffix);
+	return property != NULL;
+}
+
 /* *key is the key that a variable means, in the buffer; false when there is none. */
 static bool key_of_variable(const char *variable, struct buf *key)
 {
@@ -148,12 +166,8 @@ static bool key_of_variable(const char *variable, struct buf *key)
 	bool found = false;
 
 	buf_clear(key);
-	if (starts_with(variable, KAFKA_VARIABLE_PREFIX)) {
-		const char *property = kafka_property_of_variable(variable + strlen(KAFKA_VARIABLE_PREFIX));
-		if (property != NULL)
-			buf_printf(key, KAFKA_PREFIX "%s", property);
-		return property != NULL;
-	}
+	if (starts_with(variable, KAFKA_VARIABLE_PREFIX))
+		return kafka_key_of_variable(variable + strlen(KAFKA_VARIABLE_PREFIX), key);
 	for (size_t i = 0; !found && config_key(i) != NULL; i++) {
 		found = strcmp(variable_of(config_key(i), &name), variable) == 0;
 		if (found)

@@ -4,6 +4,7 @@
 #include "base/config_keys.h"
 
 #include "byunique/kafka_properties.h"
+#include "byunique/secret.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -12,7 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum key_type { KEY_STRING, KEY_TOPIC, KEY_TOPICS, KEY_URI, KEY_INT, KEY_DURATION, KEY_LEVEL, KEY_FORMAT, KEY_REGISTER };
+enum key_type {
+	KEY_STRING, KEY_TOPIC, KEY_TOPICS, KEY_URI, KEY_INT, KEY_DURATION, KEY_BOOL, KEY_LEVEL, KEY_FORMAT, KEY_REGISTER
+};
 
 struct key {
 	const char *name;
@@ -193,6 +196,16 @@ static bool set_duration(const struct key *key, const char *value, void *field, 
 	return wrong(key, err, wanted);
 }
 
+static bool set_bool(const struct key *key, const char *value, void *field, struct err *err)
+{
+	bool yes = strcmp(value, "true") == 0;
+
+	if (!yes && strcmp(value, "false") != 0)
+		return wrong(key, err, "true or false");
+	*(bool *)field = yes;
+	return true;
+}
+
 static bool set_level(const struct key *key, const char *value, void *field, struct err *err)
 {
 	static const char *const names[] = {
@@ -229,7 +242,7 @@ static bool set_register(const struct key *key, const char *value, void *field, 
 
 static bool (*const setters[])(const struct key *key, const char *value, void *field, struct err *err) = {
 	[KEY_STRING] = set_string,     [KEY_TOPIC] = set_topic, [KEY_TOPICS] = set_topics, [KEY_URI] = set_uri,
-	[KEY_INT] = set_int,	       [KEY_LEVEL] = set_level, [KEY_FORMAT] = set_format,
+	[KEY_INT] = set_int,	       [KEY_LEVEL] = set_level, [KEY_FORMAT] = set_format, [KEY_BOOL] = set_bool,
 	[KEY_DURATION] = set_duration, [KEY_REGISTER] = set_register,
 };
 
@@ -249,14 +262,25 @@ const char *config_kafka(const struct config *config, const char *name)
 	return property ? property->value : NULL;
 }
 
+bool config_kafka_files(const struct config *config)
+{
+	for (size_t i = 0; i < config->kafka_count; i++)
+		if (config->kafka[i].file != NULL)
+			return true;
+	return false;
+}
+
 static void release_property(struct property *property)
 {
+	free(property->file);
 	free(property->name);
 	free(property->value);
 	free(property->source);
 }
 
-static bool set_kafka(struct config *config, const char *name, const char *value, const char *source, struct err *err)
+/* `file` is where the value comes from, or NULL. */
+static bool set_kafka(struct config *config, const char *name, const char *value, const char *file, const char *source,
+		      struct err *err)
 {
 	if (!kafka_property_check(name, value, err))
 		return false;
@@ -268,8 +292,34 @@ static bool set_kafka(struct config *config, const char *name, const char *value
 	} else {
 		release_property(property);
 	}
-	*property = (struct property){xstrdup(kept_name), xstrdup(value), xstrdup(source)};
+	*property = (struct property){xstrdup(kept_name), xstrdup(value), file ? xstrdup(file) : NULL, xstrdup(source)};
 	return true;
+}
+
+/* NAME.file, cut in place: the property whose value lies in a file. False: it is none of these. */
+static bool cut_file_suffix(char *name)
+{
+	size_t len = strlen(name), suffix_len = strlen(FILE_SUFFIX);
+	bool has = len > suffix_len && strcmp(name + len - suffix_len, FILE_SUFFIX) == 0;
+
+	if (has)
+		name[len - suffix_len] = '\0';
+	return has;
+}
+
+static bool set_kafka_key(struct config *config, const char *key, const char *value, const char *source, struct err *err)
+{
+	char *name = xstrdup(key + strlen(KAFKA_PREFIX));
+	struct buf secret = BUF_EMPTY;
+	bool ok;
+
+	if (cut_file_suffix(name))
+		ok = secret_read(key, value, &secret, err) && set_kafka(config, name, secret.base, value, source, err);
+	else
+		ok = set_kafka(config, name, value, NULL, source, err);
+	secret_release(&secret);
+	free(name);
+	return ok;
 }
 
 /* --- one key ----------------------------------------------------------------------------------------------------- */
@@ -307,7 +357,7 @@ static bool fail_unknown(const char *name, struct err *err)
 bool config_set(struct config *config, const char *name, const char *value, const char *source, struct err *err)
 {
 	if (strncmp(name, KAFKA_PREFIX, strlen(KAFKA_PREFIX)) == 0)
-		return set_kafka(config, name + strlen(KAFKA_PREFIX), value, source, err);
+		return set_kafka_key(config, name, value, source, err);
 	for (size_t i = 0; i < KEY_COUNT; i++)
 		if (strcmp(keys[i].name, name) == 0)
 			return setters[keys[i].type](&keys[i], value, field_of(config, &keys[i]), err);
@@ -324,7 +374,7 @@ void config_set_defaults(struct config *config)
 		if (!config_set(config, keys[i].name, keys[i].default_value, "default", &err))
 			die("the default of %s is refused: %s", keys[i].name, err.what);
 	for (size_t i = 0; i < KAFKA_DEFAULTS; i++)
-		if (!set_kafka(config, kafka_defaults[i].name, kafka_defaults[i].value, "default", &err))
+		if (!set_kafka(config, kafka_defaults[i].name, kafka_defaults[i].value, NULL, "default", &err))
 			die("the default of kafka.%s is refused: %s", kafka_defaults[i].name, err.what);
 }
 
@@ -355,6 +405,7 @@ void config_release(struct config *config)
 static size_t size_of(const struct key *key)
 {
 	switch (key->type) {
+	case KEY_BOOL: return sizeof(bool);
 	case KEY_LEVEL: return sizeof(enum log_level);
 	case KEY_FORMAT: return sizeof(enum log_format);
 	case KEY_REGISTER: return sizeof(enum registering);
@@ -439,7 +490,9 @@ void config_copy(struct config *to, const struct config *from)
 
 static const char kafka_text[] =
 	"Any property of librdkafka, with kafka. in front of its name: handed as it is to each client that knows it."
-	" Refused, with the reason, are those on which the guarantees stand, such as enable.auto.commit and acks.";
+	" Refused, with the reason, are those on which the guarantees stand, such as enable.auto.commit and acks."
+	" With .file behind it (kafka.sasl.password.file), the value is what that file holds, read again for each"
+	" client.";
 
 static const char sample_head[] =
 	"# byunique: sample configuration. Each key stands here with its default, to be uncommented and changed.\n"

@@ -6,6 +6,7 @@
 #include "byunique/config.h"
 
 #define KAFKA_PREFIX "kafka."
+#define FILE_SUFFIX ".file" /* kafka.NAME.file: where the value of kafka.NAME lies */
 
 /* The name of the i-th key, kafka.* aside; NULL after the last one. */
 const char *config_key(size_t i);

@@ -555,7 +555,7 @@ static bool open_database(struct audit *audit, struct err *err)
 {
 	const struct config *config = audit->config;
 
-	return pg_open(&audit->pg, config->postgres, config->postgres_schema, "byunique audit", err) &&
+	return pg_open(&audit->pg, config, "byunique audit", err) &&
 	       pg_check_version(audit->pg, err);
 }
 

@@ -29,7 +29,7 @@ static bool make_database(struct init *init, struct err *err)
 {
 	struct pg *pg;
 
-	if (!pg_open(&pg, init->config->postgres, init->config->postgres_schema, "byunique init", err))
+	if (!pg_open(&pg, init->config, "byunique init", err))
 		return false;
 	bool ok = pg_migrate(pg, &init->from_version, &init->to_version, err);
 	pg_close(pg);

@@ -196,7 +196,7 @@ static int run(const struct cli_args *args)
 	struct err err;
 	int64_t rows;
 
-	bool ok = pg_open(&pg, args->config->postgres, args->config->postgres_schema, "byunique load", &err) &&
+	bool ok = pg_open(&pg, args->config, "byunique load", &err) &&
 		  load_file(&loading, pg, args->operands[0], args->operands[1], &rows, &err);
 	int code = EXIT_DONE;
 	if (ok)

@@ -9,7 +9,7 @@
 /* The database, once it is known to be of this program's version. */
 static bool open_database(const struct config *config, struct pg **pg, struct err *err)
 {
-	if (!pg_open(pg, config->postgres, config->postgres_schema, "byunique schema", err))
+	if (!pg_open(pg, config, "byunique schema", err))
 		return false;
 	if (pg_check_version(*pg, err))
 		return true;

@@ -58,7 +58,7 @@ static bool connect(struct watch *watch, struct err *err)
 		return false;
 	if (watch->pg != NULL)
 		return true;
-	if (!pg_open(&watch->pg, config->postgres, config->postgres_schema, "byunique status", err))
+	if (!pg_open(&watch->pg, config, "byunique status", err))
 		return false;
 	if (pg_check_version(watch->pg, err))
 		return true;

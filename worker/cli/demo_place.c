@@ -129,7 +129,7 @@ static bool open_services(struct demo *demo, struct err *err)
 	return throwaway_pg_start(&demo->server, demo->folder, demo->interrupted, err) &&
 	       kafka_embedded_start(&demo->broker, err) && write_config(demo, err) && load_config(demo, err) &&
 	       make_topics(demo, err) && kafka_rewind_group(config, config->commands_topic, err) &&
-	       pg_open(&demo->pg, config->postgres, config->postgres_schema, "byunique demo", err) &&
+	       pg_open(&demo->pg, config, "byunique demo", err) &&
 	       schemas_open(&demo->schemas, NULL, false, err) &&
 	       kafka_reader_open(&demo->reader, config, config->results_topic, KAFKA_FROM_BEGINNING, err);
 }

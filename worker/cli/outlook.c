@@ -51,7 +51,7 @@ static bool ask_database(struct outlook *outlook, const char *application, struc
 {
 	const struct config *config = outlook->config;
 
-	if (!pg_open(&outlook->pg, config->postgres, config->postgres_schema, application, err) ||
+	if (!pg_open(&outlook->pg, config, application, err) ||
 	    !pg_check_version(outlook->pg, err) ||
 	    !stored_positions(outlook->pg, config->commands_topic, &outlook->positions, &outlook->position_count, err))
 		return false;

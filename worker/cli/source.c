@@ -57,7 +57,7 @@ bool source_read_catalogue(struct source *source, const struct config *config, c
 {
 	struct pg *pg = NULL;
 
-	bool ok = pg_open(&pg, config->postgres, config->postgres_schema, program, err) && pg_check_version(pg, err) &&
+	bool ok = pg_open(&pg, config, program, err) && pg_check_version(pg, err) &&
 		  pg_load_catalogue(pg, &source->catalogue, err);
 	pg_close(pg);
 	source->rows.catalogue = source->catalogue;

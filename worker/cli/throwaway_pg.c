@@ -3,6 +3,7 @@
 #include "throwaway_pg.h"
 
 #include "byunique/clock.h"
+#include "byunique/config.h"
 #include "byunique/pg.h"
 #include "child.h"
 
@@ -224,10 +225,13 @@ static bool start_server(struct throwaway_pg *pg, struct err *err)
 
 static bool answers(const struct throwaway_pg *pg)
 {
+	char none[] = "", schema[] = "byunique";
+	struct config config = {.postgres = pg->conninfo, .postgres_password = none, .postgres_password_file = none,
+				.postgres_schema = schema};
 	struct err ignored; /* it is not up yet: asked again */
 	struct pg *connection;
 
-	if (!pg_open(&connection, pg->conninfo, "byunique", "byunique demo", &ignored))
+	if (!pg_open(&connection, &config, "byunique demo", &ignored))
 		return false;
 	pg_close(connection);
 	return true;

@@ -4,6 +4,7 @@
  *
  * librdkafka's complaint about a bad value quotes the value, which may be a secret: what is allowed is said instead. */
 #include "base/nearest.h"
+#include "byunique/secret.h"
 #include "internal.h"
 
 #include <ctype.h>
@@ -240,20 +241,45 @@ static bool is_for(const struct known *known, enum kafka_role role)
 	       (known->clients == 'P' && role == KAFKA_PRODUCER);
 }
 
+/* The value as it is now. A file that was fine at the start is being renewed: trying again helps. */
+static bool read_value(const struct property *property, struct buf *value, struct err *err)
+{
+	if (property->file == NULL) {
+		buf_adds(value, property->value);
+		return true;
+	}
+	char *key = xasprintf("kafka.%s.file", property->name);
+	bool ok = secret_read(key, property->file, value, err);
+
+	if (!ok)
+		err->verdict = VERDICT_REJOIN;
+	free(key);
+	return ok;
+}
+
+static bool apply(rd_kafka_conf_t *conf, const struct known *known, const struct property *property, struct err *err)
+{
+	char complaint[512] = "";
+	struct buf value = BUF_EMPTY;
+	bool ok = read_value(property, &value, err);
+
+	ok = ok && (rd_kafka_conf_set(conf, known->name, value.base ? value.base : "", complaint, sizeof(complaint)) ==
+			    RD_KAFKA_CONF_OK ||
+		    fail_value(known, value.base ? value.base : "", complaint, err));
+	secret_release(&value);
+	return ok;
+}
+
 bool kafka_conf_apply(rd_kafka_conf_t *conf, const struct config *config, enum kafka_role role, struct err *err)
 {
 	for (size_t i = 0; i < config->kafka_count; i++) {
 		const struct property *property = &config->kafka[i];
 		const struct known *known = look_up(property->name);
-		char complaint[512] = "";
 
 		if (known == NULL)
 			return fail_unknown(property->name, err);
-		if (!is_for(known, role))
-			continue;
-		if (rd_kafka_conf_set(conf, known->name, property->value, complaint, sizeof(complaint)) !=
-		    RD_KAFKA_CONF_OK)
-			return fail_value(known, property->value, complaint, err);
+		if (is_for(known, role) && !apply(conf, known, property, err))
+			return false;
 	}
 	return true;
 }

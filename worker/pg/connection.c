@@ -7,6 +7,7 @@
 #include "internal.h"
 
 #include "byunique/process.h"
+#include "byunique/secret.h"
 #include "sql/statements.h"
 
 #include <pthread.h>
@@ -20,11 +21,20 @@ struct startup_failure {
 
 static const struct startup_failure startup_failures[] = {
 	{"password authentication failed", VERDICT_STOP, "Check user and password in `postgres`."},
-	{"no password supplied", VERDICT_STOP, "Give a password in `postgres`, PGPASSWORD or a .pgpass file."},
+	{"no password supplied", VERDICT_STOP, "Give a password in `postgres.password.file`, PGPASSWORD or a .pgpass file."},
 	{"authentication failed", VERDICT_STOP, "Check the server's pg_hba.conf and `postgres`."},
 	{"no pg_hba.conf entry", VERDICT_STOP, "Check the server's pg_hba.conf."},
+	{"pg_hba.conf rejects connection", VERDICT_STOP, "Check sslmode in `postgres`, and the server's pg_hba.conf."},
+	{"certificate verify failed", VERDICT_STOP,
+	 "sslrootcert in `postgres` has to name the authority that signed the server's certificate, which must not have"
+	 " expired: openssl x509 -noout -dates -issuer."},
+	{"does not match host name", VERDICT_STOP, "Connect by the name that the server's certificate is for."},
+	{"certificate", VERDICT_STOP, "Check the TLS settings in `postgres`: sslmode, sslrootcert, sslcert, sslkey."},
+	{"private key file", VERDICT_STOP, "Check sslkey in `postgres`: the file has to be private."},
+	{"alert unknown ca", VERDICT_STOP, "The server does not trust who signed the certificate of sslcert in `postgres`."},
+	{"does not support SSL", VERDICT_STOP, "Check sslmode in `postgres`, and the server's `ssl`."},
+	{"sslmode value", VERDICT_STOP, "Check sslmode in `postgres`."},
 	{"does not exist", VERDICT_STOP, "Check user and database in `postgres`."},
-	{"certificate", VERDICT_STOP, "Check the TLS settings in `postgres`."},
 	{"is not permitted to log in", VERDICT_STOP, "Check user in `postgres`."},
 	{"permission denied for database", VERDICT_STOP, "Grant CONNECT on the database to this role."},
 };
@@ -37,28 +47,13 @@ bool pg_connection_error(const PGconn *conn, const char *context, struct err *er
 	err_detail(err, "%s", message);
 	for (size_t i = 0; i < sizeof(startup_failures) / sizeof(*startup_failures); i++) {
 		/* A missing socket "does not exist" too, and comes back when the server does. */
-		if (strstr(message, startup_failures[i].words) == NULL || strstr(message, "No such file") != NULL)
+		if (strstr(message, startup_failures[i].words) == NULL ||
+		    (strstr(message, "server on socket") != NULL && strstr(message, "No such file") != NULL))
 			continue;
 		err->verdict = startup_failures[i].verdict;
 		return err_hint(err, "%s", startup_failures[i].hint);
 	}
 	return err_hint(err, "Is the server running, and is `postgres` right?");
-}
-
-/* libpq's own messages about a bad string may quote it, password included: only the place of the fault is told. */
-static bool check_conninfo(const char *conninfo, struct err *err)
-{
-	char *message = NULL;
-	PQconninfoOption *options = PQconninfoParse(conninfo, &message);
-	if (options != NULL) {
-		PQconninfoFree(options);
-		return true;
-	}
-	PQfreemem(message);
-	err_set(err, VERDICT_USAGE, "", "postgres is not a valid libpq connection string");
-	return err_hint(
-		err,
-		"Write it like: host=db.example dbname=crm user=byunique, or postgresql://byunique@db.example/crm");
 }
 
 static bool set_up_session(struct pg *pg, struct err *err)
@@ -80,13 +75,14 @@ static void drop_notice(void *unused, const PGresult *result)
 	(void)result;
 }
 
-static PGconn *connect_now(const char *conninfo, const char *application)
+static PGconn *connect_now(const char *conninfo, const char *password, const char *application)
 {
 	/* Of two values for a key the later wins: what the connection string says itself outranks ours. */
-	static const char *const keys[] = {
-		"fallback_application_name", "connect_timeout",	 "keepalives_idle", "keepalives_interval",
-		"keepalives_count",	     "tcp_user_timeout", "dbname",	    NULL};
-	const char *values[] = {application, "10", "10", "5", "3", "30000", conninfo, NULL};
+	static const char *const keys[] = {"fallback_application_name", "connect_timeout", "keepalives_idle",
+					   "keepalives_interval", "keepalives_count", "tcp_user_timeout", "dbname",
+					   "password", NULL};
+	const char *values[] = {application, "10", "10", "5", "3", "30000", conninfo, password[0] != '\0' ? password : NULL,
+				NULL};
 
 	return PQconnectdbParams(keys, values, 1);
 }
@@ -95,7 +91,7 @@ static PGconn *connect_now(const char *conninfo, const char *application)
 struct attempt {
 	pthread_mutex_t turn;
 	pthread_cond_t ended;
-	char *conninfo, *application; /* owned */
+	char *conninfo, *password, *application; /* owned */
 	PGconn *conn;		      /* once it is done; NULL when it was taken */
 	bool done, left;
 };
@@ -106,6 +102,7 @@ static void attempt_free(struct attempt *attempt)
 	pthread_cond_destroy(&attempt->ended);
 	pthread_mutex_destroy(&attempt->turn);
 	free(attempt->conninfo);
+	free(attempt->password);
 	free(attempt->application);
 	free(attempt);
 }
@@ -113,7 +110,7 @@ static void attempt_free(struct attempt *attempt)
 static void *attempt_main(void *context)
 {
 	struct attempt *attempt = context;
-	PGconn *conn = connect_now(attempt->conninfo, attempt->application);
+	PGconn *conn = connect_now(attempt->conninfo, attempt->password, attempt->application);
 
 	pthread_mutex_lock(&attempt->turn);
 	attempt->conn = conn;
@@ -128,6 +125,12 @@ static void *attempt_main(void *context)
 	return NULL;
 }
 
+/* Empty: none but what `postgres` or libpq's environment gives. */
+static const char *password_of(const struct pg *pg)
+{
+	return pg->password.len > 0 ? pg->password.base : "";
+}
+
 static struct attempt *attempt_new(const struct pg *pg)
 {
 	struct attempt *attempt = xcalloc(1, sizeof(*attempt));
@@ -139,7 +142,8 @@ static struct attempt *attempt_new(const struct pg *pg)
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&attempt->ended, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	attempt->conninfo = xstrdup(pg->conninfo);
+	attempt->conninfo = xstrdup(pg->config->postgres);
+	attempt->password = xstrdup(password_of(pg));
 	attempt->application = xstrdup(pg->application);
 	if (pthread_create(&thread, NULL, attempt_main, attempt) != 0)
 		die("can't create a thread");
@@ -190,7 +194,7 @@ PGconn *pg_connect_raw(const struct pg *pg)
 {
 	bool may_be_given_up = pg->is_worker || pg->give_up != NULL;
 
-	return may_be_given_up ? connect_patiently(pg) : connect_now(pg->conninfo, pg->application);
+	return may_be_given_up ? connect_patiently(pg) : connect_now(pg->config->postgres, password_of(pg), pg->application);
 }
 
 static bool given_up(struct err *err)
@@ -198,14 +202,28 @@ static bool given_up(struct err *err)
 	return err_set(err, VERDICT_RECONNECT, "", "connecting to PostgreSQL was given up");
 }
 
+static bool read_password(struct pg *pg, struct err *err)
+{
+	const struct config *config = pg->config;
+
+	if (config->postgres_password_file[0] != '\0')
+		return secret_read("postgres.password.file", config->postgres_password_file, &pg->password, err);
+	buf_clear(&pg->password);
+	buf_adds(&pg->password, config->postgres_password);
+	return true;
+}
+
 static bool connect_session(struct pg *pg, struct err *err)
 {
 	enum { SETUP_LIMIT_MS = 10000 };
 
+	pg->conn = NULL;
 	pg->epoch++;
 	pg->queued = 0;
 	pg->is_useless = false;
 	buf_clear(&pg->stale);
+	if (!read_password(pg, err))
+		return false;
 	pg->conn = pg_connect_raw(pg);
 	if (pg->conn == NULL && is_given_up(pg))
 		return given_up(err);
@@ -221,19 +239,19 @@ static bool connect_session(struct pg *pg, struct err *err)
 	return ok;
 }
 
-bool pg_open(struct pg **pg, const char *conninfo, const char *schema, const char *application, struct err *err)
+bool pg_open(struct pg **pg, const struct config *config, const char *application, struct err *err)
 {
-	return pg_open_heeding(pg, conninfo, schema, application, NULL, err);
+	return pg_open_heeding(pg, config, application, NULL, err);
 }
 
-bool pg_open_heeding(struct pg **out, const char *conninfo, const char *schema, const char *application,
-		     bool (*give_up)(void), struct err *err)
+bool pg_open_heeding(struct pg **out, const struct config *config, const char *application, bool (*give_up)(void),
+		     struct err *err)
 {
-	if (!check_conninfo(conninfo, err))
+	if (!pg_check_conninfo(config, err))
 		return false;
 	struct pg *pg = xcalloc(1, sizeof(*pg));
-	pg->conninfo = xstrdup(conninfo);
-	pg->schema = xstrdup(schema);
+	pg->config = config;
+	pg->schema = config->postgres_schema;
 	pg->application = xstrdup(application);
 	pg->give_up = give_up;
 	if (!connect_session(pg, err)) {
@@ -250,17 +268,27 @@ void pg_close(struct pg *pg)
 		return;
 	PQfinish(pg->conn);
 	buf_release(&pg->stale);
-	free(pg->conninfo);
-	free(pg->schema);
+	secret_release(&pg->password);
 	free(pg->application);
 	free(pg);
+}
+
+static bool is_refused_password(const struct err *err)
+{
+	return strstr(err->detail, "password authentication failed") != NULL;
 }
 
 bool pg_reconnect(struct pg *pg, struct err *err)
 {
 	PQfinish(pg->conn);
 	pg->interrupted = false;
-	return connect_session(pg, err);
+	if (connect_session(pg, err))
+		return true;
+	/* A password that was good, and that lies in a file, is being renewed. */
+	if (err->verdict == VERDICT_USAGE ||
+	    (pg->password.len > 0 && pg->config->postgres_password_file[0] != '\0' && is_refused_password(err)))
+		err->verdict = VERDICT_RECONNECT;
+	return false;
 }
 
 bool pg_worker_session(struct pg *pg, struct err *err)

@@ -2,14 +2,16 @@
 #ifndef BYUNIQUE_PG_INTERNAL_H
 #define BYUNIQUE_PG_INTERNAL_H
 
+#include "byunique/config.h"
 #include "byunique/pg_pipeline.h"
 
 #include <libpq-fe.h>
 
 struct pg {
 	PGconn *conn;
-	char *conninfo;
-	char *schema;
+	const struct config *config; /* borrowed */
+	const char *schema;	     /* of the configuration */
+	struct buf password;	     /* for the next connection; empty: none of ours */
 	char *application;
 	bool is_worker;	      /* sql/session.sql applies */
 	uint64_t epoch;	      /* counts connections; tells where a statement is prepared */
@@ -41,6 +43,8 @@ PGresult *pg_last_result(struct pg *pg, bool sent, struct err *err);
 /* After an error that only another session can mend (read-only, shutting down …), even if this one still answers. */
 void pg_give_up(struct pg *pg, const struct err *err);
 
+/* Is what the configuration says of the connection fit to be used, and to be spoken of? VERDICT_USAGE when not (conninfo.c). */
+bool pg_check_conninfo(const struct config *config, struct err *err);
 /* A connection as the configuration says, which may have failed. NULL: also when it was given up. */
 PGconn *pg_connect_raw(const struct pg *pg);
 /* A pooler that gives the session to others between two transactions: VERDICT_STOP (pooler.c). */

@@ -6,6 +6,7 @@
 #include "byunique/registry.h"
 
 #include "byunique/clock.h"
+#include "byunique/secret.h"
 #include "registry/http.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@
 
 /* Of a schema with all that it refers to. Its JSON takes up to eighty times its bytes while it is read. */
 enum { REFERENCES_MAX = 200, REFERENCE_DEPTH_MAX = 32, SCHEMA_BYTES_MAX = 1024 * 1024, COLLECT_MS = 60 * 1000 };
-enum { SECRET_BYTES_MAX = 64 * 1024, PAUSE_LEAST_MS = 100 };
+enum { PAUSE_LEAST_MS = 100 };
 
 struct registry {
 	const struct config *config; /* borrowed */
@@ -39,29 +40,14 @@ static bool wrong(struct err *err, const char *key, const char *what)
 	return err_set(err, VERDICT_USAGE, "", "%s: %s", key, what);
 }
 
-/* The secret itself or what its file holds, without line ends behind it. */
+/* The secret itself or what its file holds. */
 static bool read_secret(const char *key, const char *given, const char *path, struct buf *secret, struct err *err)
 {
-	ssize_t got = 0;
-
+	if (path[0] != '\0')
+		return secret_read(key, path, secret, err);
 	buf_clear(secret);
 	buf_adds(secret, given);
-	if (path[0] == '\0')
-		return true;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		got = read(fd, buf_reserve(secret, SECRET_BYTES_MAX), SECRET_BYTES_MAX);
-		close(fd);
-	}
-	if (fd < 0 || got < 0) {
-		err_set(err, VERDICT_USAGE, strerrorname_np(errno), "%s: the file can't be read", key);
-		return err_detail(err, "%s", strerror(errno));
-	}
-	secret->len += (size_t)got;
-	while (secret->len > 0 && strchr("\r\n", secret->base[secret->len - 1]) != NULL)
-		secret->len--;
-	secret->base[secret->len] = '\0';
-	return secret->len > 0 || wrong(err, key, "the file is empty");
+	return true;
 }
 
 static bool read_secrets(struct registry *registry, struct err *err)
@@ -149,13 +135,6 @@ bool registry_open(struct registry **out, const struct config *config, struct er
 	return true;
 }
 
-static void release_secret(struct buf *secret)
-{
-	if (secret->base != NULL)
-		explicit_bzero(secret->base, secret->cap);
-	buf_release(secret);
-}
-
 void registry_close(struct registry *registry)
 {
 	if (registry == NULL)
@@ -165,8 +144,8 @@ void registry_close(struct registry *registry)
 	free(registry->addresses);
 	http_close(registry->http);
 	buf_release(&registry->answer);
-	release_secret(&registry->password);
-	release_secret(&registry->token);
+	secret_release(&registry->password);
+	secret_release(&registry->token);
 	free(registry);
 }
 
