@@ -174,6 +174,7 @@ static bool connect_database(struct pipeline *pipeline, struct err *err)
 	const struct config *config = pipeline->config;
 	bool ok = pg_open_heeding(&pipeline->pg, config, "byunique", signals_stop_requested, err) &&
 		  pg_worker_session(pipeline->pg, err) && pg_check_version(pipeline->pg, err) &&
+		  pg_check_rights(pipeline->pg, config->postgres_require_least_privilege, err) &&
 		  pg_load_catalogue(pipeline->pg, &pipeline->catalogue, err) && FAILPOINT_PASS(start_connected, err);
 	if (ok) {
 		pg_warn_weak_settings(pipeline->pg);

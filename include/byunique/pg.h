@@ -64,6 +64,12 @@ bool pg_apply_extensions(struct pg *pg, const struct extension *extensions, size
 bool pg_migrate(struct pg *pg, int *from_version, int *to_version, struct err *err) BYU_MUST_CHECK;
 /* Error with a hint to run `byunique init` when the objects are missing or of another version. */
 bool pg_check_version(struct pg *pg, struct err *err) BYU_MUST_CHECK;
+/* The roles NAME_worker and NAME_reader, unless they are there, with the rights that workers need, and those who only look;
+ * safe to repeat. The objects' owner does it, who needs the right to create roles, or somebody who did. */
+bool pg_make_roles(struct pg *pg, const char *name, struct err *err) BYU_MUST_CHECK;
+/* Has the session's role rights that no worker needs? A warning in the log (event needless_rights), or the error, if such a
+ * role is to be refused. */
+bool pg_check_rights(struct pg *pg, bool refuse, struct err *err) BYU_MUST_CHECK;
 /* A warning in the log for each of the server's settings that weakens a COMMIT: event weak_setting. */
 void pg_warn_weak_settings(struct pg *pg);
 

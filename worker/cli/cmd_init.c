@@ -31,7 +31,9 @@ static bool make_database(struct init *init, struct err *err)
 
 	if (!pg_open(&pg, init->config, "byunique init", err))
 		return false;
-	bool ok = pg_migrate(pg, &init->from_version, &init->to_version, err);
+	const char *roles = init->config->postgres_roles;
+	bool ok = pg_migrate(pg, &init->from_version, &init->to_version, err) &&
+		  (roles[0] == '\0' || pg_make_roles(pg, roles, err));
 	pg_close(pg);
 	return ok;
 }
@@ -74,6 +76,12 @@ static void print_database(const struct init *init)
 		printf("schema %s: already there, version %d\n", schema, init->to_version);
 }
 
+static void print_roles(const char *name)
+{
+	if (name[0] != '\0')
+		printf("roles %s_worker, %s_reader: have their rights\n", name, name);
+}
+
 static void print_topic(const struct init *init, const struct topic_state *topic)
 {
 	printf("topic %s: %s, %d partition%s", topic->name, topic->created ? "created" : "already there",
@@ -86,6 +94,7 @@ static void print_topic(const struct init *init, const struct topic_state *topic
 static void print_text(const struct init *init)
 {
 	print_database(init);
+	print_roles(init->config->postgres_roles);
 	for (int i = 0; i < init->topic_count; i++)
 		print_topic(init, &init->topics[i]);
 }
@@ -100,6 +109,9 @@ static void print_json(const struct init *init)
 						init->topics[i].created, "partitions", init->topics[i].partitions));
 	json_t *all = json_pack("{s:s, s:i, s:i, s:o}", "schema", init->config->postgres_schema, "from_version",
 				init->from_version, "version", init->to_version, "topics", topics);
+	const char *roles = init->config->postgres_roles;
+	if (roles[0] != '\0')
+		json_object_set_new(all, "roles", json_pack("[s+, s+]", roles, "_worker", roles, "_reader"));
 	ASSERT(all != NULL); /* names that the servers took are well-formed UTF-8 */
 	json_dumpf(all, stdout, JSON_PRESERVE_ORDER);
 	putchar('\n');
@@ -140,6 +152,9 @@ const struct cli_command cmd_init = {
 		"Makes the PostgreSQL schema with its tables, and the topics of commands, results and dead letters.\n"
 		"What is there already is left as it is, but for database objects of an older version, which are\n"
 		"upgraded.\n"
+		"\n"
+		"With postgres.roles = NAME it makes the roles NAME_worker and NAME_reader, too, which can't log in, and\n"
+		"gives them exactly the rights that workers need, and those who only look (SECURITY.md).\n"
 		"\n"
 		"At most as many workers share the load as the topic of commands has partitions. Choose generously:\n"
 		"adding partitions to a topic in use moves customers from one to another, and puts their commands out\n"

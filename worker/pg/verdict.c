@@ -27,7 +27,7 @@ static const struct rule rules[] = {
 	{"26000", VERDICT_PREPARE, NULL},
 	{"42P05", VERDICT_PREPARE, NULL},
 	{"0A000", VERDICT_PREPARE, NULL}, /* cached plan must not change result type: see is_stale_plan() */
-	{"42501", VERDICT_STOP, "Grant this role its rights on the schema and its tables."},
+	{"42501", VERDICT_STOP, "Grant this role its rights, or let it be a member of one that `byunique init` makes with postgres.roles."},
 	{"42P01", VERDICT_STOP, "A table is missing. Was `byunique init` run, and `postgres.schema` set right?"},
 	{"42", VERDICT_STOP, "The database objects are not those this version expects. Run `byunique init`."},
 	{"28", VERDICT_STOP, "Check user and password in `postgres`, and the server's pg_hba.conf."},

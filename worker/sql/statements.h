@@ -37,6 +37,8 @@
 	X(standing_codes)                                                                                              \
 	X(standing_errors)                                                                                             \
 	X(workers_alive)                                                                                               \
+	X(grant_roles)											      \
+	X(needless_rights)										      \
 	X(adopt_lock)                                                                                                  \
 	X(adopt_forget)                                                                                                \
 	X(adopt_cluster)                                                                                               \
