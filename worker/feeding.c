@@ -31,7 +31,7 @@ static bool connect_database(struct pipeline *pipeline, struct err *err)
 {
 	const struct config *config = pipeline->config;
 
-	return pg_open(&pipeline->pg, config->postgres, config->postgres_schema, "byunique replay", err) &&
+	return pg_open(&pipeline->pg, config, "byunique replay", err) &&
 	       pg_worker_session(pipeline->pg, err) && pg_check_version(pipeline->pg, err) &&
 	       pg_load_catalogue(pipeline->pg, &pipeline->catalogue, err);
 }

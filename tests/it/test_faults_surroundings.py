@@ -103,16 +103,19 @@ def test_sound_settings_are_not_mentioned(sites, tmp_path):
     try:
         site = sites()
         site.postgres = server.create()
-        site.settings["postgres"] = server.conninfo()
+        site.settings["postgres"] = server.conninfo(user="postgres")
+        site.settings["postgres.roles"] = "least"
         site.db = site.second_connection()
         site.init(schemas.PHONE)
+        site.db.execute("CREATE ROLE worker LOGIN IN ROLE least_worker")  # nor is there a word about its rights
+        site.settings["postgres"] = server.conninfo(user="worker")
         worker = site.running()
         assert weak(worker) == {}
         assert not worker.warned
         server_names = "ALTER SYSTEM SET synchronous_standby_names = 'nobody'"
         site.stop()
         site.db.execute("SET synchronous_commit = local")
-        site.db.execute("ALTER ROLE byunique SET synchronous_commit = local")
+        site.db.execute("ALTER ROLE worker SET synchronous_commit = local")
         site.db.execute(server_names)
         site.db.execute("SELECT pg_reload_conf()")
         worker = site.worker()

@@ -427,12 +427,20 @@ static bool is_same(const struct config *a, const struct config *b, const struct
 	return memcmp(left, right, size_of(key)) == 0;
 }
 
+/* What a file holds is read again for each client, so it may change. */
+static bool is_same_property(const struct property *a, const struct property *b)
+{
+	if (a->file != NULL || b->file != NULL)
+		return a->file != NULL && b->file != NULL && strcmp(a->file, b->file) == 0;
+	return strcmp(a->value, b->value) == 0;
+}
+
 static void compare_kafka(const struct config *a, const struct config *b, bool only_absent,
 			  void (*differs)(void *context, const char *key), void *context)
 {
 	for (size_t i = 0; i < a->kafka_count; i++) {
 		const struct property *other = find_property(b, a->kafka[i].name);
-		if (other != NULL && (only_absent || strcmp(other->value, a->kafka[i].value) == 0))
+		if (other != NULL && (only_absent || is_same_property(other, &a->kafka[i])))
 			continue;
 		char *key = xasprintf(KAFKA_PREFIX "%s", a->kafka[i].name);
 		differs(context, key);
@@ -481,8 +489,9 @@ void config_copy(struct config *to, const struct config *from)
 	to->kafka = xcalloc(from->kafka_count, sizeof(*to->kafka));
 	for (; to->kafka_count < from->kafka_count; to->kafka_count++) {
 		const struct property *property = &from->kafka[to->kafka_count];
-		to->kafka[to->kafka_count] =
-			(struct property){xstrdup(property->name), xstrdup(property->value), xstrdup(property->source)};
+		to->kafka[to->kafka_count] = (struct property){
+			xstrdup(property->name), xstrdup(property->value),
+			property->file ? xstrdup(property->file) : NULL, xstrdup(property->source)};
 	}
 }
 
