@@ -161,11 +161,12 @@ void producer_close(struct producer *producer)
 static bool fail_transaction(const struct producer *producer, rd_kafka_error_t *error, const char *what, struct err *err)
 {
 	bool unauthorised = rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+	const char *letters = producer->config->dead_letter_topic;
 
 	kafka_error_take(err, error, what);
 	if (unauthorised)
-		err_hint(err, "Grant this client Write on %.90s%s%.90s.", producer->results_topic,
-			 producer->dead_letter_topic[0] != '\0' ? " and " : "", producer->dead_letter_topic);
+		err_hint(err, "Grant this client Write on %.90s%s%.90s.", producer->config->results_topic,
+			 letters[0] != '\0' ? " and " : "", letters);
 	return false;
 }
 
