@@ -119,7 +119,7 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(OBJECTS)
 JOBS ?= $(if $(TESTS),0,4)
 test-it: $(BUILD)/byunique $(VENV)/.done $(KAFKA) $(EXAMPLES)
 	$(if $(SANITIZE),,@$(MAKE) --no-print-directory FAILPOINTS=1 $(BUILD)/failpoints/byunique)
-	$(if $(filter thread,$(SANITIZE)),TSAN_OPTIONS=suppressions=$(abspath tests/tsan.supp)) BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) BYUNIQUE_FAILPOINTS_BIN=$(abspath $(BUILD)/$(if $(SANITIZE),,failpoints/)byunique) $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart 2 $(or $(TESTS),tests/lib tests/it)
+	$(if $(filter thread,$(SANITIZE)),TSAN_OPTIONS=suppressions=$(abspath tests/tsan.supp)) BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) BYUNIQUE_FAILPOINTS_BIN=$(abspath $(BUILD)/$(if $(SANITIZE),,failpoints/)byunique) $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart 2 $(or $(TESTS),tests/lib tests/deploy tests/it)
 
 $(VENV)/.done: tests/requirements.txt
 	@deploy/deps all

@@ -37,7 +37,8 @@ class Metrics:
 
 class AdminClient:
     def __init__(self, worker):
-        self.host, port = re.search(r"admin_listening address=(\[.*?\]|[^\s:]+):(\d+)",
+        # In both formats of the log.
+        self.host, port = re.search(r"admin_listening\W+address\W+?(\[.*?\]|[^\s:\"]+):(\d+)",
                                     worker.wait_log("admin_listening.*\n").string).groups()
         self.port, self.worker = int(port), worker
 

@@ -64,7 +64,7 @@ class Worker:
         """Since it was last started. Before that, SIGTERM ends it as it ends any program."""
         with open(self.log_path, "rb") as file:
             file.seek(self.started_at)
-            return b"event=starting" in file.read()
+            return re.search(rb"event\W+starting", file.read()) is not None
 
     @property
     def warned(self):
