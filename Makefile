@@ -173,26 +173,41 @@ lint:
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
-#: make install      program, schemas, sample configuration, systemd unit (PREFIX, DESTDIR)
-install: all
+# The pages say what the program says.
+$(BUILD)/byunique.%: $(BUILD)/byunique deploy/man
+	@deploy/man $< $(if $(filter 1,$*),1,5) > $@.new && mv $@.new $@
+
+#: make install      program, manual pages, schemas, completion, sample configuration, systemd units (PREFIX, DESTDIR)
+SHARE      := $(DESTDIR)$(PREFIX)/share
+UNITS      := $(DESTDIR)$(PREFIX)/lib/systemd/system
+COMPLETION := bash-completion/completions/byunique zsh/site-functions/_byunique fish/vendor_completions.d/byunique.fish
+install: all $(BUILD)/byunique.1 $(BUILD)/byunique.conf.5
 	install -D -m 755 $(BUILD)/byunique $(DESTDIR)$(PREFIX)/bin/byunique
 	install -d $(DESTDIR)$(DATADIR)/schemas $(DESTDIR)$(DATADIR)/examples
 	install -m 644 schemas/*.avsc $(DESTDIR)$(DATADIR)/schemas/
 	install -m 644 schemas/examples/* $(DESTDIR)$(DATADIR)/examples/
 	install -D -m 644 deploy/byunique.conf $(DESTDIR)$(DATADIR)/byunique.conf
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's,@PREFIX@,$(PREFIX),g' deploy/byunique.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/byunique.service
+	install -D -m 644 $(BUILD)/byunique.1 $(SHARE)/man/man1/byunique.1
+	install -D -m 644 $(BUILD)/byunique.conf.5 $(SHARE)/man/man5/byunique.conf.5
+	install -D -m 644 deploy/completion/byunique.bash $(SHARE)/bash-completion/completions/byunique
+	install -D -m 644 deploy/completion/_byunique $(SHARE)/zsh/site-functions/_byunique
+	install -D -m 644 deploy/completion/byunique.fish $(SHARE)/fish/vendor_completions.d/byunique.fish
+	install -d $(UNITS)
+	sed 's,@PREFIX@,$(PREFIX),g' deploy/byunique.service > $(UNITS)/byunique.service
+	sed 's,@PREFIX@,$(PREFIX),g; s,^\(Description=byunique\):,\1 %i:,' deploy/byunique.service > $(UNITS)/byunique@.service
 
 #: make uninstall    the reverse of install
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/byunique $(DESTDIR)$(PREFIX)/lib/systemd/system/byunique.service
+	rm -f $(DESTDIR)$(PREFIX)/bin/byunique $(UNITS)/byunique.service $(UNITS)/byunique@.service
+	rm -f $(SHARE)/man/man1/byunique.1 $(SHARE)/man/man5/byunique.conf.5 $(addprefix $(SHARE)/,$(COMPLETION))
 	rm -rf $(DESTDIR)$(DATADIR)
 
 #: make clean        remove what was built; build/venv and build/kafka stay
 #: make distclean    remove these too
 clean:
 	rm -rf build/examples $(BUILD)/worker $(BUILD)/tests $(BUILD)/unit $(BUILD)/bench $(BUILD)/byunique $(BUILD)/sanitize \
-	       $(BUILD)/sanitize-thread $(BUILD)/failpoints $(BUILD)/fuzz
+	       $(BUILD)/sanitize-thread $(BUILD)/failpoints $(BUILD)/fuzz $(BUILD)/byunique.1 \
+	       $(BUILD)/byunique.conf.5
 .PHONY: distclean
 distclean:
 	rm -rf build

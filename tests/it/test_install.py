@@ -16,7 +16,9 @@ from lib.site import new_id
 FILES = {
     "bin/byunique", "lib/systemd/system/byunique.service", "share/byunique/byunique.conf",
     "share/byunique/schemas/UpdateByUnique.avsc", "share/byunique/schemas/UpdateResult.avsc",
-    "share/byunique/examples/phone.json"}
+    "share/byunique/examples/phone.json", "lib/systemd/system/byunique@.service", "share/man/man1/byunique.1",
+    "share/man/man5/byunique.conf.5", "share/bash-completion/completions/byunique", "share/zsh/site-functions/_byunique",
+    "share/fish/vendor_completions.d/byunique.fish"}
 
 
 @pytest.fixture
@@ -66,7 +68,8 @@ def test_unit(make, tmp_path):
     make("install", "PREFIX=%s" % (tmp_path / "usr"))
     unit = tmp_path / "usr/lib/systemd/system/byunique.service"
     template = tmp_path / "byunique@1.service"
-    shutil.copy(unit, template)
+    shutil.copy(unit.with_name("byunique@.service"), template)
+    assert "Description=byunique %i: " in template.read_text()
     for path in (unit, template):
         done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(path)], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True)
