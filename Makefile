@@ -202,11 +202,25 @@ uninstall:
 	rm -f $(SHARE)/man/man1/byunique.1 $(SHARE)/man/man5/byunique.conf.5 $(addprefix $(SHARE)/,$(COMPLETION))
 	rm -rf $(DESTDIR)$(DATADIR)
 
+#: make deb          a Debian package in build/deb, of this Debian or Ubuntu (needs debhelper; REUSE=1: from objects that are there)
+# debian/ has to stand at the top of the sources: a copy is made where it does.
+DEB_TREE := $(BUILD)/deb/byunique-$(VERSION)
+.PHONY: deb
+deb: deps-build
+	rm -rf $(BUILD)/deb
+	mkdir -p $(DEB_TREE)/build
+	cp -a Makefile README.md deploy docs include schemas worker $(DEB_TREE)/
+	mv $(DEB_TREE)/deploy/debian $(DEB_TREE)/debian
+	$(if $(REUSE),cp -a $(BUILD)/worker $(DEB_TREE)/build/)
+	cd $(DEB_TREE) && env -u MAKEFLAGS dpkg-buildpackage --build=binary --no-sign --no-pre-clean -j$$(nproc)
+	rm -rf $(DEB_TREE)
+	@ls $(BUILD)/deb/*.deb
+
 #: make clean        remove what was built; build/venv and build/kafka stay
 #: make distclean    remove these too
 clean:
 	rm -rf build/examples $(BUILD)/worker $(BUILD)/tests $(BUILD)/unit $(BUILD)/bench $(BUILD)/byunique $(BUILD)/sanitize \
-	       $(BUILD)/sanitize-thread $(BUILD)/failpoints $(BUILD)/fuzz $(BUILD)/byunique.1 \
+	       $(BUILD)/sanitize-thread $(BUILD)/failpoints $(BUILD)/fuzz $(BUILD)/deb $(BUILD)/byunique.1 \
 	       $(BUILD)/byunique.conf.5
 .PHONY: distclean
 distclean:
