@@ -56,13 +56,16 @@ enum schema_change { SCHEMA_UNCHANGED, SCHEMA_CREATED, SCHEMA_ALTERED };
  * attributes become optional, defaults and spellings change. Refuses (VERDICT_USAGE, with the reason) what is
  * incompatible: another type, a smaller length, another unique list, a missing attribute, one made mandatory, a new
  * mandatory attribute without default. All or nothing, in one transaction, which waits for the batches under way and
- * keeps new ones waiting. changes[i] tells what became of extensions[i]. */
+ * keeps new ones waiting; where a lock is not to be had within a second, it lets them pass and is tried again, for five
+ * minutes. changes[i] tells what became of extensions[i]. */
 bool pg_apply_extensions(struct pg *pg, const struct extension *extensions, size_t count, enum schema_change *changes,
 			 struct err *err) BYU_MUST_CHECK;
 
-/* Create or upgrade the database objects: numbered migrations, safe to repeat and when two start at once. */
+/* Create or upgrade the database objects: numbered migrations, safe to repeat, when two start at once, and while workers run:
+ * no lock is waited for longer than a second at a time. *from_version, *to_version: 0: there was nothing. */
 bool pg_migrate(struct pg *pg, int *from_version, int *to_version, struct err *err) BYU_MUST_CHECK;
-/* Error with a hint to run `byunique init` when the objects are missing or of another version. */
+/* Error with a hint to run `byunique init` when the objects are missing or of an older version, to use a newer program when
+ * they are of a newer version that programs like this one can't work with. */
 bool pg_check_version(struct pg *pg, struct err *err) BYU_MUST_CHECK;
 /* The roles NAME_worker and NAME_reader, unless they are there, with the rights that workers need, and those who only look;
  * safe to repeat. The objects' owner does it, who needs the right to create roles, or somebody who did. */

@@ -151,7 +151,7 @@ const struct cli_command cmd_init = {
 		"\n"
 		"Makes the PostgreSQL schema with its tables, and the topics of commands, results and dead letters.\n"
 		"What is there already is left as it is, but for database objects of an older version, which are\n"
-		"upgraded.\n"
+		"upgraded. Workers may run meanwhile: where a table is in use, it is waited for a second at a time.\n"
 		"\n"
 		"With postgres.roles = NAME it makes the roles NAME_worker and NAME_reader, too, which can't log in, and\n"
 		"gives them exactly the rights that workers need, and those who only look (SECURITY.md).\n"

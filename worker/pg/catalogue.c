@@ -4,6 +4,7 @@
 
 #include "byunique/pg.h"
 #include "compose.h"
+#include "internal.h"
 #include "sql/statements.h"
 
 #include <stdio.h>
@@ -272,18 +273,25 @@ static bool apply_one(struct pg *pg, const struct catalogue *catalogue, const st
 	return ok;
 }
 
-static bool apply_all(struct pg *pg, const struct extension *extensions, size_t count, enum schema_change *changes,
-		      struct err *err)
+/* What pg_apply_extensions() is asked for. */
+struct wanted {
+	const struct extension *extensions;
+	size_t count;
+	enum schema_change *changes;
+};
+
+static bool apply_all(struct pg *pg, void *arg, struct err *err)
 {
+	const struct wanted *wanted = arg;
 	struct catalogue *catalogue = NULL;
 	bool any = false;
 	bool ok = pg_script(pg, sql_lock_catalogue_exclusive, err) && pg_read_catalogue(pg, &catalogue, err);
 
 	if (!ok)
 		return false;
-	for (size_t i = 0; ok && i < count; i++) {
-		ok = apply_one(pg, catalogue, &extensions[i], &changes[i], err);
-		any |= changes[i] != SCHEMA_UNCHANGED;
+	for (size_t i = 0; ok && i < wanted->count; i++) {
+		ok = apply_one(pg, catalogue, &wanted->extensions[i], &wanted->changes[i], err);
+		any |= wanted->changes[i] != SCHEMA_UNCHANGED;
 	}
 	catalogue_drop(catalogue);
 	return ok && (!any || pg_script(pg, "UPDATE state SET catalogue_version = catalogue_version + 1", err));
@@ -292,8 +300,7 @@ static bool apply_all(struct pg *pg, const struct extension *extensions, size_t 
 bool pg_apply_extensions(struct pg *pg, const struct extension *extensions, size_t count, enum schema_change *changes,
 			 struct err *err)
 {
-	if (!pg_script(pg, "BEGIN", err))
-		return false;
-	bool ok = apply_all(pg, extensions, count, changes, err);
-	return end_transaction(pg, ok, err);
+	struct wanted wanted = {extensions, count, changes};
+
+	return pg_change(pg, apply_all, &wanted, err);
 }

@@ -52,6 +52,11 @@ bool pg_refuse_shared_sessions(struct pg *pg, struct err *err);
 
 enum verdict pg_verdict(const char *sqlstate);
 
+/* Runs the step in a transaction in which no lock is waited for longer than a second, again and again for minutes, as long as
+ * that is what it fails by (change.c): for what changes tables that are in use. The step begins afresh each time. */
+typedef bool pg_step(struct pg *pg, void *arg, struct err *err);
+bool pg_change(struct pg *pg, pg_step *step, void *arg, struct err *err);
+
 /* A result as rows: takes it over. */
 struct pg_rows *pg_rows_new(PGresult *result);
 

@@ -7,4 +7,5 @@
 SQL_FILES(SQL_FILE)
 
 EMBED(sql_migration_1, "schemas/migrations/001.sql");
+EMBED(sql_migration_2, "schemas/migrations/002.sql");
 EMBED(example_phone, "schemas/examples/phone.json");

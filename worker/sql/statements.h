@@ -49,7 +49,7 @@
 SQL_FILES(X)
 #undef X
 
-extern const char sql_migration_1[];
+extern const char sql_migration_1[], sql_migration_2[];
 extern const char example_phone[]; /* schemas/examples/phone.json */
 
 #endif
