@@ -4,11 +4,13 @@ import copy
 import json
 import os
 import re
+import shlex
 import subprocess
 
 import pytest
 
 from lib import byunique, processes, schemas
+from lib.servers import ROOT
 
 COMMANDS = ["run", "init", "schema apply", "schema list", "schema show", "load", "submit", "results", "audit",
             "archive", "replay results", "replay apply", "replay failed", "replay again", "replay adopt", "replay archive",
@@ -65,6 +67,39 @@ def test_help_of_a_command(command):
     assert program("-c", "/no/such/file", "-X", "no.such=key", *command.split(), "-h").stdout == done.stdout
 
 
+def invocations(line):
+    """The program's own arguments in a line of shell, once for each time that it is called in it."""
+    for part in re.split(r" \| |; | && |\$\(", line):
+        match = re.match(r"(?:sudo )?byunique (.*)", part.strip())
+        if match:
+            words = re.split(r" >|  +# ?|   +", match[1].replace("…", "x").replace("{1..4}", "1"))[0]
+            yield [word for word in shlex.split(words.rstrip("&) ")) if word != "..."]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_of_a_command(command):
+    """Each example is a command line that the program takes: with --help behind it, names are looked at and nothing is done."""
+    lines = program(*command.split(), "--help").stdout.split("Examples:\n")[1].split("\n\n")[0].splitlines()
+    calls = [words for line in lines for words in invocations(line)]
+    assert len(calls) == len(lines)
+    for words in calls:
+        done = program(*words, "--help")
+        assert (done.returncode, done.stderr) == (0, ""), words
+    assert any(" ".join(command.split()) in " ".join(words) for words in calls)
+
+
+@pytest.mark.parametrize("path", ["README.md", "deploy/README.md", "docs/recovery.md"])
+def test_command_lines_of_a_document(path):
+    text = re.sub(r"\\\n +", "", (ROOT / path).read_text())  # lines that go on
+    calls = [words for line in re.findall(r"^    (?:\$ )?(?!byunique \[)(.*byunique .*)$", text, re.MULTILINE)
+             for words in invocations(line)]
+    calls += [words for code in re.findall(r"`(byunique [^`\[\]|]+)`", text) for words in invocations(" ".join(code.split()))]
+    assert len(calls) > 5
+    for words in calls:
+        done = program(*words, "--help")
+        assert "COMMAND" in words or (done.returncode, done.stderr) == (0, ""), words
+
+
 def test_help_of_a_group():
     done = program("schema", "--help")
     assert done.returncode == 0
@@ -118,6 +153,11 @@ def test_no_command():
     ("init -X", "-X needs an argument"),
     ("init -X commands.topic", "key = value"),
     ("--vresion", "--version"),
+    ("version", "byunique --version"),
+    ("config", "byunique help config"),
+    ("help confg", "byunique help config"),
+    ("--json status", "byunique COMMAND --json"),
+    ("submit --batch", "byunique submit --help"),
     ("-X log.level=info demo", "-X"),
 ])
 def test_wrong_usage(arguments, said):
@@ -189,7 +229,8 @@ def test_reserved_key(key):
 
 
 def test_missing_file():
-    assert "/no/such/file" in refused("-c", "/no/such/file", "init")
+    error = refused("-c", "/no/such/file", "init")
+    assert "/no/such/file" in error and "byunique help config --sample" in error
 
 
 def test_topics_must_differ():

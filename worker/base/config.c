@@ -75,7 +75,8 @@ static bool fail_file(const char *path, struct err *err)
 	int error = errno;
 
 	err_set(err, VERDICT_USAGE, strerrorname_np(error), "the configuration file %s can't be read", path);
-	return err_detail(err, "%s", strerror(error));
+	err_detail(err, "%s", strerror(error));
+	return error == ENOENT && err_hint(err, "`byunique help config --sample` prints one to begin with.");
 }
 
 static bool read_lines(struct config *config, FILE *file, const char *path, struct err *err)

@@ -40,12 +40,21 @@ static const char *next_argument(struct invocation *in)
 	return *in->argv++;
 }
 
+static bool hint_help(const struct invocation *in, struct err *err)
+{
+	if (in->command != NULL)
+		return err_hint(err, "Try `byunique %s --help`.", in->command->name);
+	return err_hint(err, "Try `byunique --help`.");
+}
+
 /* The argument of an option: what is attached to it, or the next of argv. */
 static bool take_argument(struct invocation *in, const char *option, const char *attached, const char **argument,
 			  struct err *err)
 {
-	if (attached == NULL && in->argc == 0)
-		return err_set(err, VERDICT_USAGE, "", "%s needs an argument", option);
+	if (attached == NULL && in->argc == 0) {
+		err_set(err, VERDICT_USAGE, "", "%s needs an argument", option);
+		return hint_help(in, err);
+	}
 	*argument = attached ? attached : next_argument(in);
 	return true;
 }
@@ -89,6 +98,15 @@ static bool is_common(const char *option)
 	return false;
 }
 
+static bool is_of_a_command(const char *option)
+{
+	for (size_t i = 0; cli_commands[i] != NULL; i++)
+		for (const struct option_spec *spec = cli_commands[i]->options; spec != NULL && spec->name != NULL; spec++)
+			if (strncmp(option, "--", 2) == 0 && strcmp(spec->name, option + 2) == 0)
+				return true;
+	return false;
+}
+
 static bool fail_option(const struct invocation *in, const char *option, struct err *err)
 {
 	const struct option_spec *spec = in->command ? in->command->options : NULL;
@@ -104,11 +122,11 @@ static bool fail_option(const struct invocation *in, const char *option, struct 
 		nearest_consider(&nearest, common_names[i]);
 	err_set(err, VERDICT_USAGE, "", "there is no option %.60s%s%s", option, in->command ? " of " : "",
 		in->command ? in->command->name : "");
+	if (in->command == NULL && is_of_a_command(option))
+		return err_hint(err, "It belongs behind the command: byunique COMMAND %s", option);
 	if (strlen(option) > 2 && nearest_is_close(&nearest))
 		return err_hint(err, "Did you mean %s?", nearest.found);
-	if (in->command != NULL)
-		return err_hint(err, "Try `byunique %s --help`.", in->command->name);
-	return err_hint(err, "Try `byunique --help`.");
+	return hint_help(in, err);
 }
 
 static void add_given(struct invocation *in, const struct option_spec *spec, const char *value)

@@ -81,6 +81,25 @@ static void consider(struct nearest *best, const char *name, const char *const *
 		*best = nearest;
 }
 
+/* What other programs take as a command. */
+static void consider_habits(struct nearest *best, const char *word)
+{
+	static const struct {
+		const char *word, *meant;
+	} habits[] = {{"config", "help config"}, {"version", "--version"}};
+
+	for (size_t i = 0; i < sizeof(habits) / sizeof(*habits); i++) {
+		struct nearest nearest;
+
+		nearest_init(&nearest, word);
+		nearest_consider(&nearest, habits[i].word);
+		if (nearest.cost >= best->cost)
+			continue;
+		*best = nearest;
+		snprintf(best->found, sizeof(best->found), "%s", habits[i].meant);
+	}
+}
+
 bool command_unknown(const char *const *words, int count, struct err *err)
 {
 	struct nearest best;
@@ -93,6 +112,8 @@ bool command_unknown(const char *const *words, int count, struct err *err)
 	nearest_init(&best, words[0]);
 	for (size_t i = 0; cli_commands[i] != NULL; i++)
 		consider(&best, cli_commands[i]->name, words, count);
+	if (!group)
+		consider_habits(&best, words[0]);
 	err_set(err, VERDICT_USAGE, "", "there is no command \"%.60s%s%.60s\"", words[0], group ? " " : "",
 		group ? words[1] : "");
 	if (nearest_is_close(&best))
