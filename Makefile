@@ -124,7 +124,7 @@ test-it: $(BUILD)/byunique $(VENV)/.done $(KAFKA) $(EXAMPLES)
 $(VENV)/.done: tests/requirements.txt
 	@deploy/deps all
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(VENV)/bin/pip install --quiet --no-compile --disable-pip-version-check -r $<
 	@touch $@
 
 $(KAFKA): tests/lib/kafka/pom.xml
