@@ -111,6 +111,15 @@ def test_installed_and_run(root):
         assert "byunique" in must("gzip", "-dc", root / "usr/share/man" / (page + ".gz"))
 
 
+def test_completion_is_where_shells_look(root):
+    for shell, ask, folder in (("zsh", "print -l $fpath", "/usr/share/zsh/vendor-completions"),
+                               ("fish", "string join \\n $fish_complete_path", "/usr/share/fish/vendor_completions.d")):
+        assert [path for path in (root / folder.lstrip("/")).iterdir() if "byunique" in path.name]
+        if shutil.which(shell):
+            assert folder in must(shell, "-c", ask, env={"PATH": os.environ["PATH"], "HOME": str(root)}).split()
+    assert (root / "usr/share/bash-completion/completions/byunique").exists()
+
+
 def test_nothing_is_started_or_enabled(root):
     """Not before it is configured; by an upgrade neither."""
     units = {path.name for path in (root / "lib/systemd/system").iterdir()}

@@ -129,7 +129,7 @@ const struct cli_command cmd_schema_apply = {
 		"none.\n"
 		"An extension that exists is changed while workers use it: attributes are added, lengths grow,\n"
 		"mandatory attributes become optional, defaults change. What could lose data or break producers is\n"
-		"refused.\n",
+		"refused. Where a table is in use, it is waited for a second at a time, and commands pass in between.\n",
 	.options = apply_options,
 	.operands_min = 1,
 	.operands_max = -1,
