@@ -111,6 +111,8 @@ static void set_defaults(rd_kafka_conf_t *conf, const struct config *config)
 {
 	if (config_kafka(config, "partitioner") == NULL)
 		kafka_conf_set(conf, "partitioner", "murmur2_random");
+	if (config_kafka(config, "linger.ms") == NULL)
+		kafka_conf_set(conf, "linger.ms", "1"); /* a transaction's messages come together, and wait for its partitions */
 	if (config_kafka(config, "compression.type") == NULL && config_kafka(config, "compression.codec") == NULL)
 		kafka_conf_set(conf, "compression.type", "lz4");
 }
@@ -322,8 +324,20 @@ bool producer_offsets(struct producer *producer, const struct assignment *assign
 	       fail_transaction(producer, error, "can't add the group's offsets to the Kafka transaction", err);
 }
 
+/* Committing waits for the messages as well, but notices ten milliseconds late that there are none left: it sleeps so long
+ * wherever no delivery report wakes it. What is wrong with a message fails the commit. */
+static void flush_promptly(struct producer *producer)
+{
+	enum { STEP_MS = 1, PATIENCE_MS = 100 };
+	int64_t until_ms = clock_mono_ms() + PATIENCE_MS;
+
+	while (rd_kafka_flush(producer->client, STEP_MS) == RD_KAFKA_RESP_ERR__TIMED_OUT && clock_mono_ms() < until_ms)
+		;
+}
+
 bool producer_commit(struct producer *producer, struct err *err)
 {
+	flush_promptly(producer);
 	rd_kafka_error_t *error = rd_kafka_commit_transaction(producer->client, KAFKA_TIMEOUT_MS);
 	if (error != NULL)
 		return fail_transaction(producer, error, "can't commit the Kafka transaction", err);
