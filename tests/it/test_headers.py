@@ -472,3 +472,29 @@ def test_a_reply_topic_without_a_leader(asked, kafka):
         assert worker.log.count("session_started") == 1
     finally:
         second.destroy()
+
+
+def test_commands_without_a_leader(sites, kafka):
+    """A partition of commands whose broker is away when it is given: it is waited for, however long."""
+    site = sites(partitions=1)
+
+    def leader():
+        return site.admin.client.list_topics(timeout=20).topics[site.commands].partitions[0].leader
+    second = SecondBroker(kafka)
+    try:
+        second.create()
+        processes.wait_for(lambda: len(site.admin.client.list_topics(timeout=20).brokers) == 2, "the second broker")
+        for future in site.admin.client.create_topics([NewTopic(site.commands, 1, replica_assignment=[[2]])]).values():
+            future.result(30)
+        site.init(schemas.PHONE)
+        site.insert("Phone", "alice", PhoneNumber="1")
+        sent = site.send(phone())
+        second.kill()
+        processes.wait_for(lambda: leader() == -1, "the topic to lose its leader")
+        worker = site.worker()
+        worker.wait_log("start_delayed.*has no leader now", 60)
+        second.start()
+        assert [result.status for result in site.results_of(sent)] == [204]
+        site.stop()
+    finally:
+        second.destroy()

@@ -332,8 +332,15 @@ static bool read_watermarks(struct consumer *consumer, const int32_t *partitions
 		rd_kafka_resp_err_t code =
 			rd_kafka_query_watermark_offsets(consumer->client, consumer->topic, partitions[i],
 							 &facts[i].log_start, &facts[i].log_end, FACTS_TIMEOUT_MS);
-		if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-			return kafka_error(err, code, "can't read where the commands topic begins and ends", NULL);
+		if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+			continue;
+		kafka_error(err, code, "can't read where the commands topic begins and ends", NULL);
+		if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) { /* the group gave it, so it is there: without a leader */
+			err->verdict = VERDICT_RETRY;
+			err_detail(err, "partition %" PRId32 " has no leader now", partitions[i]);
+			err_hint(err, "Is the broker that has it down?");
+		}
+		return false;
 	}
 	return true;
 }
