@@ -149,6 +149,11 @@ torture: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
 bench: $(BUILD)/byunique $(BUILD)/bench/raw_update $(VENV)/.done $(KAFKA)
 	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python tests/bench/run.py $(BENCH)
 
+#: make bench-latency how long one command takes on an idle worker
+.PHONY: bench-latency
+bench-latency: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
+	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python tests/bench/latency.py $(BENCH)
+
 #: make bench-refused what ten commands in two thousand that the database refuses cost the others
 .PHONY: bench-refused
 bench-refused: $(BUILD)/byunique $(VENV)/.done $(KAFKA)

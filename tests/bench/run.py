@@ -1,18 +1,19 @@
 """`make bench`: what one worker does, beside what PostgreSQL does when nothing else has to be done.
 
-Each round runs two things, in turn the one or the other first, and the medians of all rounds are compared:
+Each round runs these, in turn from the front and from the back, and the medians of all rounds are compared:
 
 a  raw_update: the updates written from memory by one connection, in batches of 4,000: the ceiling.
 c  `byunique run`: the same updates as commands in Kafka, from a backlog until the last result is visible.
+p  with --baseline: baseline.py, a Python worker without any of the guarantees, in place of byunique.
 
-How c is timed. The worker is started first and answers a few commands, so that joining the group, preparing statements
+How c is timed (and p). The worker is started first and answers a few commands, so that joining the group, preparing statements
 and cold code don't count. Then the backlog is produced inside of one Kafka transaction: the worker, which reads what is
 committed, sees nothing of it until all of it appears at once. The clock starts just before that commit, and stops when
 the results' last stable offset, which is how far a read_committed consumer sees, has reached their end and the group's
 offsets the commands' end. This is asked for every 50 ms, which costs the machine next to nothing; a consumer reading
 along would take a good part of a core from a small one. The results are read and counted afterwards.
 
-What is equal for both. The servers: PostgreSQL with fsync, synchronous commit and full-page writes, as in production,
+What is equal for all. The servers: PostgreSQL with fsync, synchronous commit and full-page writes, as in production,
 but no checkpoint and no autovacuum within a run, since they would hit one of the two and not the other; before each run
 the tables are vacuumed and a checkpoint is made. The updates: the same file of commands, in the same round. The work is
 checked: every record of the file must have the last values that were commanded, every command its result.
@@ -254,7 +255,7 @@ class Bench:
         self.runs += 1
         self.database.settle()
         before = self.database.updates()
-        run = self.raw(orders) if kind == "a" else self.worker(orders)
+        run = self.raw(orders) if kind == "a" else self.worker(orders, byunique.Worker if kind == "c" else PythonWorker)
         after = self.database.updates()
         run.hot = (after[1] - before[1]) / max(1, after[0] - before[0])
         wrong = self.database.wrong(orders)
@@ -273,7 +274,7 @@ class Bench:
         return Run(said["rows_per_s"], said["seconds"], said["cpu_s"], postgres, kafka,
                    busy - postgres - kafka - said["cpu_s"])
 
-    def worker(self, orders):
+    def worker(self, orders, make):
         name = str(self.runs)
         settings = self.settings(name)
         byunique.must(settings, "init", "--partitions", str(self.options.partitions))
@@ -283,7 +284,7 @@ class Bench:
         backlog.put(primers)
         watch.expect(len(primers))
         backlog.commit()
-        worker = byunique.Worker(settings, self.folder / ("worker-%s.log" % name)).start()
+        worker = make(settings, self.folder / ("worker-%s.log" % name)).start()
         try:
             watch.wait_done(worker, timeout_s=60)
             backlog.put(orders)
@@ -323,6 +324,22 @@ class Bench:
         wanted = {b"204": found, b"404": len(orders) - found}
         if got != {status: number for status, number in wanted.items() if number}:
             raise AssertionError("results by status: %s, wanted: %s" % (got, wanted))
+
+
+class PythonWorker(byunique.Worker):
+    """The baseline."""
+
+    def start(self):
+        names = ("kafka.bootstrap.servers", "commands.topic", "results.topic", "kafka.group.id", "postgres",
+                 "postgres.schema", "schemas.dir")
+        self.process = processes.start([sys.executable, str(Path(__file__).with_name("baseline.py"))] +
+                                       [self.settings[name] for name in names], self.log_path,
+                                       env=processes.environment())
+        return self
+
+    @property
+    def has_begun(self):
+        return True
 
 
 class Backlog:
@@ -394,7 +411,7 @@ class Watch:
 
 # The report
 
-KINDS = {"a": "memory to PostgreSQL", "c": "Kafka to PostgreSQL to Kafka"}
+KINDS = {"a": "memory to PostgreSQL", "c": "Kafka to PostgreSQL to Kafka", "p": "the same, a Python worker"}
 
 
 def median(runs, name):
@@ -411,9 +428,10 @@ def table(options, runs):
     for kind, title in KINDS.items():
         if runs[kind]:
             line(kind, title, runs[kind])
-    if all(runs.values()):
-        print("c/a  %.2f   (by round: %s)" % (ratio(runs), ", ".join(
-            "%.2f" % (c.rate / a.rate) for a, c in zip(runs["a"], runs["c"]))))
+    for kind in "cp":
+        if runs["a"] and runs[kind]:
+            print("%s/a  %.2f   (by round: %s)" % (kind, ratio(runs, kind), ", ".join(
+                "%.2f" % (run.rate / a.rate) for a, run in zip(runs["a"], runs[kind]))))
     disturbed = max(run.other_cpu_s / run.seconds / os.cpu_count() for each in runs.values() for run in each)
     if disturbed > DISTURBED:
         print("Something else took up to %.0f %% of this machine: measure again when it is quiet." % (100 * disturbed))
@@ -426,14 +444,14 @@ def line(kind, title, runs):
         median(runs, "other_cpu_s"), round(median(runs, "peak_bytes") / 1e6) or "-"))
 
 
-def ratio(runs):
-    return median(runs["c"], "rate") / median(runs["a"], "rate")
+def ratio(runs, kind):
+    return median(runs[kind], "rate") / median(runs["a"], "rate")
 
 
 def write_json(path, options, runs):
     Path(path).write_text(json.dumps({
         "commands": options.commands, "records": options.records, "partitions": options.partitions,
-        "cores": os.cpu_count(), "ratio": ratio(runs) if all(runs.values()) else None,
+        "cores": os.cpu_count(), "ratio": ratio(runs, "c") if runs["a"] and runs["c"] else None,
         "runs": {kind: [run.__dict__ for run in runs[kind]] for kind in runs}}, indent=1) + "\n")
 
 
@@ -451,7 +469,8 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--partitions", type=int, default=8)
     parser.add_argument("--quick", action="store_true", help="40,000 commands, 100,000 records, one round")
-    parser.add_argument("--only", choices=KINDS, help="leave the other one out")
+    parser.add_argument("--only", choices=KINDS, help="leave the others out")
+    parser.add_argument("--baseline", action="store_true", help="measure the Python worker as well")
     parser.add_argument("--raw-batch", type=int, default=4000, help="rows in a batch of raw_update")
     parser.add_argument("--worker", type=pair, action="append", default=[], metavar="KEY=VALUE",
                         help="configuration of the worker")
@@ -466,7 +485,7 @@ def arguments():
 
 def measure_all(bench, options):
     """A warm-up that is thrown away, then the rounds; who goes first changes."""
-    kinds = [kind for kind in KINDS if options.only in (None, kind)]
+    kinds = [options.only] if options.only else [kind for kind in KINDS if kind != "p" or options.baseline]
     runs = {kind: [] for kind in KINDS}
     for number in range(options.rounds + 1):
         count = options.commands if number else options.commands // 10
