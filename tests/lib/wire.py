@@ -66,10 +66,11 @@ def value_of(kind, value):
 
 
 def attributes_of(attributes):
-    out = zigzag(len(attributes)) if attributes else b""
+    parts = [zigzag(len(attributes))] if attributes else []
     for name, kind, value in attributes:
-        out += string(name) + zigzag(KINDS.index(kind)) + value_of(kind, value)
-    return out + zigzag(0)
+        parts += (string(name), zigzag(KINDS.index(kind)), value_of(kind, value))
+    parts.append(zigzag(0))
+    return b"".join(parts)
 
 
 def body_of(command):
