@@ -228,7 +228,7 @@ static bool store(struct feed *feed, struct err *err)
 {
 	struct pipeline *pipeline = &feed->pipeline;
 
-	if (!feed->claimed || store_batch(pipeline, feed->batch))
+	if (!feed->claimed || store_batch(pipeline, feed->batch, NULL))
 		return true;
 	*err = pipeline->failure;
 	return false;

@@ -1,7 +1,7 @@
 /* `byunique run` as three threads, each straight-line code, that hand whole batches on:
  *
  *     fetching     fetch → decode → validate
- *     storing      recall → plan → apply        (storing.c: one PostgreSQL transaction for each batch)
+ *     storing      recall → plan → apply        (flights.c, storing.c: one PostgreSQL transaction for each batch)
  *     publishing   answer → commit              (one Kafka transaction for all batches that are ready)
  *
  * While PostgreSQL works on a batch, the next one is decoded and the one before is published. A batch has one owner at a
@@ -96,20 +96,31 @@ static bool push_stored(struct pipeline *pipeline, struct batch *batch)
 	return false;
 }
 
+void pipeline_hand_over(struct pipeline *pipeline, struct batch *batch, bool stored)
+{
+	if (stored && push_stored(pipeline, batch))
+		return;
+	batch->assignment->lost = true; /* what follows must not step over it */
+	land(pipeline, batch);
+}
+
 static void *storing_main(void *context)
 {
 	struct pipeline *pipeline = context;
+	struct flights flights = {.count = 0};
 	int64_t last_housekeeping_ms = clock_mono_ms();
 
 	for (;;) {
-		struct batch *batch = queue_pop(&pipeline->decoded, 1000);
-		if (batch == NULL && queue_is_closed(&pipeline->decoded))
+		struct batch *batch = flights_next(pipeline, &flights, store_housekeeping_due(last_housekeeping_ms));
+		bool idle = batch == NULL && flights.count == 0;
+		if (idle && queue_is_closed(&pipeline->decoded))
 			return NULL;
-		if (batch != NULL && !(store_batch(pipeline, batch) && push_stored(pipeline, batch))) {
-			batch->assignment->lost = true; /* what follows must not step over it */
-			land(pipeline, batch);
-		}
-		store_housekeeping(pipeline, batch == NULL, &last_housekeeping_ms);
+		if (batch != NULL)
+			flights_take(pipeline, &flights, batch);
+		if (flights.count == PG_TRIPS_MAX || (batch == NULL && flights.count > 0))
+			flights_land(pipeline, &flights);
+		if (flights.count == 0)
+			store_housekeeping(pipeline, idle, &last_housekeeping_ms);
 	}
 }
 

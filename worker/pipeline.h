@@ -4,6 +4,7 @@
  *   rebalance.c   partitions given and taken away
  *   assignment.c  where partitions start
  *   storing.c     a batch into PostgreSQL, whatever gets in the way
+ *   flights.c     batches that are sent to PostgreSQL one behind the other
  *   vouch.c       is it still the same topic?
  *   watchdog.c    an end to what does not end
  *   observe.c     what is counted of it
@@ -154,12 +155,30 @@ static inline struct message_limits message_limits(const struct config *config)
 /* Wait a little, or until there is no point in waiting any more. */
 void pipeline_pause(const struct batch *batch, int64_t pause_ms);
 
-/* storing.c: all of a batch into PostgreSQL. False: the batch is dropped (its partitions are lost, or the session failed). */
-bool store_batch(struct pipeline *pipeline, struct batch *batch) BYU_MUST_CHECK;
+/* storing.c: all of a batch into PostgreSQL. False: the batch is dropped (its partitions are lost, or the session failed).
+ * `before`: what it failed by when it went ahead; NULL: nothing. */
+bool store_batch(struct pipeline *pipeline, struct batch *batch, struct err *before) BYU_MUST_CHECK;
 /* Between batches: the position rows catch up with what was published, old outcomes and ids go. Cheap unless it is time. */
 void store_housekeeping(struct pipeline *pipeline, bool idle, int64_t *last_ms);
+bool store_housekeeping_due(int64_t last_ms);
 /* With the database taken: position rows catch up now. */
 void store_published(struct pipeline *pipeline);
+
+/* flights.c: the storing thread's batches under way in PostgreSQL, oldest first. While there are some, the database is this
+ * thread's. */
+struct flights {
+	struct flight list[PG_TRIPS_MAX];
+	unsigned count;
+	int64_t at_us; /* when the oldest was sent, or the one before it landed: since then PostgreSQL is at it */
+};
+/* The next batch to be sent, or NULL: the oldest flight is about to land, or nothing has come for a second. */
+struct batch *flights_next(struct pipeline *pipeline, const struct flights *flights, bool stop);
+/* Send a batch, or store it the long way when it has to go that way. */
+void flights_take(struct pipeline *pipeline, struct flights *flights, struct batch *batch);
+/* Wait for the oldest; when it failed, all are stored the long way. */
+void flights_land(struct pipeline *pipeline, struct flights *flights);
+/* pipeline.c: stored, or to be dropped. */
+void pipeline_hand_over(struct pipeline *pipeline, struct batch *batch, bool stored);
 
 /* vouch.c: before what was fetched is handed on. False: a topic was deleted, or it can't be told. */
 bool vouch_for_fetched(struct pipeline *pipeline, struct err *err) BYU_MUST_CHECK;

@@ -20,14 +20,22 @@ enum { HOUSEKEEPING_MS = 10000, LOG_REPEATS_MS = 10000 };
 
 /* --- the database, whose turn it is ----------------------------------------------------------------------------------- */
 
+/* Whoever holds it may be our own last session, which ends when it is done with what it was sent. */
 static bool take_slot_again(struct pipeline *pipeline, struct err *err)
 {
-	bool kept = true;
+	enum { PATIENCE_MS = 3000, LOOK_MS = 20 };
+	int64_t until_ms = clock_mono_ms() + PATIENCE_MS;
+	bool kept = false;
 
 	if (pipeline->slot.transactional_id == NULL)
 		return true; /* none taken yet */
-	if (!slot_keep(pipeline->pg, config_kafka(pipeline->config, "group.id"), &pipeline->slot, &kept, err))
-		return false;
+	for (;;) {
+		if (!slot_keep(pipeline->pg, config_kafka(pipeline->config, "group.id"), &pipeline->slot, &kept, err))
+			return false;
+		if (kept || clock_mono_ms() > until_ms || signals_stop_requested())
+			break;
+		clock_sleep_ms(LOOK_MS);
+	}
 	return kept || err_set(err, VERDICT_REJOIN, "", "another worker took the transactional id over meanwhile");
 }
 
@@ -82,7 +90,8 @@ static bool follow_catalogue(struct pipeline *pipeline, struct batch *batch, str
 		return false;
 	}
 	pg_rollback(pipeline->pg);
-	log_event(LOG_INFO, "catalogue_changed", "version=%" PRId64, catalogue->version);
+	if (catalogue->version != pipeline->catalogue->version) /* several batches may have been made for the old one */
+		log_event(LOG_INFO, "catalogue_changed", "version=%" PRId64, catalogue->version);
 	validate_batch(batch, catalogue);
 	pipeline_renew_catalogue(pipeline, catalogue);
 	return true;
@@ -244,12 +253,15 @@ static void went_well(struct effort *effort, uint32_t end, uint32_t all)
 		effort->most = effort->most > all / 3 * 2 ? all : effort->most + effort->most / 2 + 1;
 }
 
-static bool store_spans(struct pipeline *pipeline, struct batch *batch)
+/* A failure before: of the whole batch, which went ahead; NULL: none. */
+static bool store_spans(struct pipeline *pipeline, struct batch *batch, struct err *before)
 {
 	struct effort effort = {.most = pipeline->span_most > 0 ? pipeline->span_most : batch->count};
-	struct span span = {.batch = batch};
+	struct span span = {.batch = batch, .end = batch->count};
 	struct err err;
 
+	if (before != NULL && (batch->assignment->lost || !react(pipeline, &span, &effort, before)))
+		return false;
 	while (span.begin < batch->count) {
 		uint32_t left = batch->count - span.begin;
 		span.end = span.begin + (left < effort.most ? left : effort.most);
@@ -266,11 +278,11 @@ static bool store_spans(struct pipeline *pipeline, struct batch *batch)
 	return true;
 }
 
-bool store_batch(struct pipeline *pipeline, struct batch *batch)
+bool store_batch(struct pipeline *pipeline, struct batch *batch, struct err *before)
 {
 	pthread_mutex_lock(&pipeline->pg_turn);
 	store_retain(pipeline->store, pipeline->live.idempotency_retention_ms, pipeline->live.outcome_retention_ms);
-	bool ok = store_spans(pipeline, batch);
+	bool ok = store_spans(pipeline, batch, before);
 	if (ok)
 		histogram_add(pipeline->metrics->batch_commands, batch->count, 1);
 	pthread_mutex_unlock(&pipeline->pg_turn);
@@ -343,6 +355,11 @@ static void look_after_connection(struct pipeline *pipeline)
 	log_err(LOG_WARN, "postgres_away", &err);
 	if (!verdict_is_passing(err.verdict))
 		pipeline_fail(pipeline, &err);
+}
+
+bool store_housekeeping_due(int64_t last_ms)
+{
+	return clock_mono_ms() - last_ms >= HOUSEKEEPING_MS;
 }
 
 void store_housekeeping(struct pipeline *pipeline, bool idle, int64_t *last_ms)

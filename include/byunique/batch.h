@@ -11,6 +11,8 @@
 #include "byunique/command.h"
 #include "byunique/outcome.h"
 
+enum { SENT_MAX = 2 }; /* batches under way in PostgreSQL */
+
 struct id_index;
 struct rd_kafka_message_s;
 struct rd_kafka_consumer_group_metadata_s;
@@ -26,6 +28,10 @@ struct partition {
 	bool offset_seen;	   /* the group is known to have an offset of it; fetching thread */
 	_Atomic int64_t next_offset; /* as last stored in PostgreSQL; storing thread stores */
 	int64_t uncertain_offset;  /* what a COMMIT without answer may have stored, -1: none; storing thread */
+	/* What batches that were sent ahead move next_offset to, in their order, until it is known; storing thread */
+	int64_t sent_offsets[SENT_MAX];
+	unsigned sent_count;
+	bool recalled;		   /* a batch of it has gone the long way since the assignment; storing thread */
 	struct id_index *ids;	   /* those that took effect; owned; storing thread */
 	int64_t ids_from;	   /* blocks from this offset on are not in the index yet; storing thread */
 	int64_t published_stored;  /* as last stored in PostgreSQL; storing thread */
@@ -33,6 +39,19 @@ struct partition {
 	bool awaits;		   /* a schema: its messages are set aside; fetching thread */
 	_Atomic int64_t published; /* results below this offset are known to be published; publishing thread stores */
 };
+
+/* Where the next batch of the partition finds it, if all goes well that is under way. */
+static inline int64_t partition_expected(const struct partition *partition)
+{
+	return partition->sent_count > 0 ? partition->sent_offsets[partition->sent_count - 1] : partition->next_offset;
+}
+/* Could this be where PostgreSQL's position row stands, by all that this worker did? */
+bool partition_may_be_at(const struct partition *partition, int64_t next_offset);
+/* That is where it stands: what was sent for less is settled. */
+void partition_is_at(struct partition *partition, int64_t next_offset);
+/* A batch was sent that moves it there; it was not stored after all. */
+void partition_sent(struct partition *partition, int64_t next_offset);
+void partition_unsent(struct partition *partition, int64_t next_offset);
 
 /* What a rebalance gave to this worker; lives until the next one has drained the path. */
 struct assignment {

@@ -3,6 +3,9 @@
  *     pg_pipeline_add(pg, &statement, params, n);  …any number of times
  *     if (!pg_pipeline_run(pg, results, &err)) …   one Sync, one wait
  *
+ * Where the next trip does not depend on the last one's answers, it may be sent before these are there: pg_pipeline_send(),
+ * and for each trip, in their order, pg_pipeline_receive(). The server then goes from one to the next without a pause.
+ *
  * Non-blocking underneath, so that two full socket buffers can't deadlock. Parameters and results are binary. */
 #ifndef BYUNIQUE_PG_PIPELINE_H
 #define BYUNIQUE_PG_PIPELINE_H
@@ -32,6 +35,17 @@ void pg_pipeline_add(struct pg *pg, struct pg_statement *statement, const struct
  * error is the first statement's that failed, and an open transaction is rolled back. */
 enum { PG_DEADLINE_MS = 150000 };
 bool pg_pipeline_run(struct pg *pg, struct pg_rows **results, struct err *err) BYU_MUST_CHECK;
+
+/* What was added makes a trip, which is written as far as the server takes it. Trouble shows up when it is received. */
+enum { PG_TRIPS_MAX = 2 }; /* under way */
+void pg_pipeline_send(struct pg *pg);
+/* Write on, for at most wait_ms. True: the oldest trip's answers begin to arrive, or there is trouble: receive it. */
+bool pg_pipeline_wait(struct pg *pg, int wait_ms);
+/* The oldest trip's answers, as pg_pipeline_run() gives them. When it failed in an open transaction, those behind it fail as
+ * well; the transaction is rolled back when the last of them is received. */
+bool pg_pipeline_receive(struct pg *pg, struct pg_rows **results, struct err *err) BYU_MUST_CHECK;
+/* Was it this statement that the last trip failed by? */
+bool pg_pipeline_failed_by(const struct pg *pg, const struct pg_statement *statement);
 
 /* False once an answer stayed out: what became of a COMMIT is open then. */
 bool pg_alive(const struct pg *pg);

@@ -22,6 +22,8 @@ void queue_destroy(struct queue *queue); /* has to be empty */
 bool queue_push(struct queue *queue, struct batch *batch, int timeout_ms);
 /* The oldest batch; NULL: none within timeout_ms, or closed and empty. */
 struct batch *queue_pop(struct queue *queue, int timeout_ms);
+/* The oldest batch if there is one. The reader has other things to do: queue_is_wanted() does not hear of it. */
+struct batch *queue_take(struct queue *queue);
 /* All batches there are, oldest first, linked by `next`; waits like queue_pop() for the first. */
 struct batch *queue_pop_all(struct queue *queue, int timeout_ms);
 /* Is the reader waiting for something to do? */

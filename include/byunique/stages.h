@@ -1,7 +1,7 @@
 /* The path of a batch, in order:
  *
  *     fetch → decode → validate → recall → plan → apply → answer → commit
- *
+ *                                └──── ahead ────┘
  * decode, validate and plan are pure; fetch, answer and commit talk to Kafka (kafka/), recall and apply to PostgreSQL
  * (pg/). pipeline.c is the only caller and the only place that reacts to an error's verdict. */
 #ifndef BYUNIQUE_STAGES_H
@@ -100,10 +100,17 @@ struct group {
 	struct columns columns; /* attributes stored by any of them */
 };
 
+/* The ids that may take effect: open addressing; an id's latest message in the batch. */
+struct id_table {
+	uint32_t *slots; /* message index, or NO_MESSAGE */
+	uint32_t mask;
+};
+
 struct plan {
 	struct group *groups;
 	uint32_t group_count;
 	uint32_t planned; /* commands in all groups */
+	struct id_table ids;
 };
 
 /* Is this message's command going to be carried out? True from plan to apply's answers. Its id then takes effect, unless its
@@ -117,10 +124,30 @@ static inline bool message_is_planned(const struct message *message)
  * same content: the later message gets same_as. With other content: span->end is moved before it, the rest of the batch
  * makes a span of its own. */
 void plan_span(struct span *span, struct plan *plan);
+/* May a command of this batch, whose plan it is, take effect under the message's id, in its partition? */
+bool plan_has_id(const struct plan *plan, const struct batch *batch, const struct message *message);
 
 /* apply: stores changes, ids, outcomes and positions, commits; then every message of the span has its answer. On error the
  * transaction is rolled back, except that the fate of a COMMIT without answer is open (recall finds out). */
 bool apply_span(struct store *store, const struct span *span, const struct plan *plan, struct err *err) BYU_MUST_CHECK;
+
+/* ahead: recall, plan and apply in one trip, for a batch that this worker believes to be new in all its messages and ids. What
+ * recall would find out is a condition in the transaction, so that it fails rather than do what is not right; then, and
+ * whenever it fails, the batch goes the long way. Nothing in it waits for an answer: a batch may be sent while another one,
+ * `before`, is under way. */
+struct flight {
+	struct span span; /* the whole batch */
+	struct plan plan;
+	struct reach *reaches; /* in the batch's arena */
+	uint32_t reach_count;
+	int64_t processed_at_ms;
+};
+/* False: it has to go the long way, and nothing may be under way then. `before` may be NULL. */
+bool ahead_plan(struct batch *batch, const struct flight *before, struct flight *flight);
+void ahead_send(struct store *store, struct flight *flight);
+/* Flights are received in the order in which they were sent. *in_doubt: it failed because the worker believed too much: no
+ * trouble, go the long way. Otherwise as apply_span(). */
+bool ahead_receive(struct store *store, struct flight *flight, bool *in_doubt, struct err *err) BYU_MUST_CHECK;
 
 /* answer: the bytes of every message's result, in the batch's arena, and what has to go of results and dead letters so that
  * their topics take them. May be called again, with other bounds. How many messages lost something. */

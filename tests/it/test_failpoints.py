@@ -25,15 +25,21 @@ PAIRS = int(os.environ.get("BYUNIQUE_PAIRS", "8"))
 AT_ONCE = 4
 
 POINTS = re.findall(r"^FAILPOINT\((\w+), (\w+),", (ROOT / "include/byunique/failpoint.def").read_text(), re.MULTILINE)
-ON_THE_PATH = [name for name, _ in POINTS if name.startswith(("fetch_", "store_", "publish_", "commit_"))]
+AHEAD = [name for name, _ in POINTS if name.startswith("store_ahead_")]
+ON_THE_PATH = [name for name, _ in POINTS if name.startswith(("fetch_", "store_", "publish_", "commit_"))
+               and name not in AHEAD]
 AT_START = [name for name, _ in POINTS if name.startswith(("start_", "assign_"))]
 # Between them, PostgreSQL and Kafka disagree about what is done.
 APART = ["commit_answered=crash@2", "publish_sent=crash", "publish_offsets_sent=crash@2", "publish_committed=crash"]
 
-CRASHES = ["%s=crash" % name for name, _ in POINTS] + ["%s=crash@3" % name for name in ON_THE_PATH]
+CRASHES = ["%s=crash" % name for name, _ in POINTS if name not in AHEAD] + ["%s=crash@3" % name for name in ON_THE_PATH]
 CRASHES += ["trip_sent=crash@%d" % time for time in range(2, 10)]
 FAILURES = ["%s=fail" % name for name, verdict in POINTS if verdict != "NONE"]
 FAILURES += ["%s=fail@3" % name for name in ON_THE_PATH if dict(POINTS)[name] != "NONE"]
+# While PostgreSQL has two batches; the first ones of a partition go one by one.
+BEHIND = ["ahead: %s=crash@%d" % (name, time) for name in AHEAD for time in (1, 3)]
+BEHIND += ["ahead: %s@%d" % (what, time) for time in (4, 5, 6) for what in (
+    "trip_sent=crash", "commit_answered=crash", "commit_answered=fail", "store_settled=crash", "publish_committed=crash")]
 
 
 def pairs():
@@ -50,6 +56,8 @@ QUICK = {"kafka.session.timeout.ms": "2000", "kafka.heartbeat.interval.ms": "300
 class Run:
     """One installation, and the messages that are sent to it."""
 
+    solos = SOLO
+
     def __init__(self, postgres, kafka, folder):
         self.site = Site(postgres, kafka, folder, partitions=2, **QUICK)
         self.world = gen.World(SEED, self.site.partitions)
@@ -57,15 +65,18 @@ class Run:
 
     def begin(self):
         site, world = self.site, self.world
-        for number in range(SOLO):
+        for number in range(self.solos):
             row = dict.fromkeys(world.model.extensions["phone"].attributes)
             world.model.insert("Phone", "solo-%d" % number, dict(row, phonenumber="1"))
         site.init(*schemas.ALL)
         site.fill(world.model)
         site.note_effects()
-        messages = world.messages(160) + [self.solo(number) for number in range(SOLO)]
+        self.sent = site.send(*self.messages())
+
+    def messages(self):
+        messages = self.world.messages(160) + [self.solo(number) for number in range(self.solos)]
         random.Random(SEED).shuffle(messages)
-        self.sent = site.send(*messages)
+        return messages
 
     def solo(self, number):
         """A command that alone meets its record: it takes effect once."""
@@ -105,16 +116,33 @@ class Run:
         check.dead_letters(site, self.sent, results, site.reader(site.dead_letters).to_end())
         assert site.admin.committed(site.group, site.commands) == site.admin.log_ends(site.commands)
         effects = collections.Counter(site.db.execute("SELECT customer_id FROM effect WHERE description = 'once'"))
-        assert sorted(effects.values()) == [1] * SOLO, "effects that are lost or doubled"
+        assert sorted(effects.values()) == [1] * self.solos, "effects that are lost or doubled"
 
     def answered(self):
         self.site.result_reader.poll()
         return len(self.site.result_reader.seen) >= len(self.sent)
 
 
+class RunAhead(Run):
+    """All is new, and PostgreSQL is slow: one batch is sent behind the other."""
+
+    solos = 300
+
+    def messages(self):
+        self.site.db.execute("""
+            CREATE FUNCTION {0}.be_slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.05); RETURN NULL; END';
+            CREATE TRIGGER slow BEFORE UPDATE ON {0}.ext_phone EXECUTE FUNCTION {0}.be_slow()""".format(self.site.schema))
+        return [self.solo(number) for number in range(self.solos)]
+
+
 def one_crash(run, failpoint):
     run.crash(failpoint)
     run.end()
+
+
+def one_ahead(run, case):
+    failpoint = case.partition(": ")[2]
+    (one_failure if "=fail" in failpoint else one_crash)(run, failpoint)
 
 
 def two_crashes(run, failpoints):
@@ -130,7 +158,7 @@ def one_failure(run, failpoint):
 
 
 CASES = {**{each: one_crash for each in CRASHES}, **{each: one_failure for each in FAILURES},
-         **{pair: two_crashes for pair in pairs()}}
+         **{pair: two_crashes for pair in pairs()}, **{each: one_ahead for each in BEHIND}}
 
 
 def name_of(case):
@@ -146,7 +174,7 @@ def runs(postgres, kafka, tmp_path_factory, request):
 
     def do(case, folder):
         folder.mkdir()
-        run = Run(postgres, kafka, folder)
+        run = (RunAhead if case in BEHIND else Run)(postgres, kafka, folder)
         try:
             run.begin()
             CASES[case](run, case)

@@ -110,12 +110,53 @@ static void test_again_and_again(void **state)
 	batch_free(aside);
 }
 
+/* --- where a partition stands ------------------------------------------------------------------------------------- */
+
+static void test_sent_ahead(void **state)
+{
+	struct partition p = {.next_offset = 5, .uncertain_offset = -1};
+
+	(void)state;
+	assert_int_equal(partition_expected(&p), 5);
+	partition_sent(&p, 9);
+	partition_sent(&p, 12);
+	assert_int_equal(partition_expected(&p), 12);
+	for (int64_t offset = 0; offset < 20; offset++)
+		assert_int_equal(partition_may_be_at(&p, offset), offset == 5 || offset == 9 || offset == 12);
+	partition_is_at(&p, 9); /* the first one was stored */
+	assert_int_equal(partition_expected(&p), 12);
+	assert_false(partition_may_be_at(&p, 5));
+	partition_sent(&p, 20);
+	partition_unsent(&p, 12); /* it failed, and so will the one behind it */
+	assert_false(partition_may_be_at(&p, 12));
+	assert_true(partition_may_be_at(&p, 20));
+	partition_unsent(&p, 20);
+	assert_int_equal(partition_expected(&p), 9);
+	p.uncertain_offset = 30;
+	assert_true(partition_may_be_at(&p, 30));
+}
+
+/* The second one's COMMIT was the last thing heard of: the first is settled as well. */
+static void test_both_settled(void **state)
+{
+	struct partition p = {.next_offset = 0, .uncertain_offset = -1};
+
+	(void)state;
+	partition_sent(&p, 4);
+	partition_sent(&p, 8);
+	partition_is_at(&p, 8);
+	assert_int_equal(p.sent_count, 0);
+	assert_int_equal(partition_expected(&p), 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_set_aside),
 		cmocka_unit_test(test_behind_others),
 		cmocka_unit_test(test_again_and_again),
+		cmocka_unit_test(test_sent_ahead),
+		cmocka_unit_test(test_both_settled),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

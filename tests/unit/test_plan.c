@@ -191,6 +191,26 @@ static void test_same_record(void **state)
 	assert_int_equal(f->plan.groups[0].change_count + f->plan.groups[1].change_count, 5);
 }
 
+/* The next batch asks for its own ids, those of messages that are elsewhere in memory. */
+static void test_ids_that_may_take_effect(void **state)
+{
+	struct fixture *f = *state;
+	struct message other = {.has_id = true, .partition = &f->partitions[0]};
+
+	add(f, 1, 1, "c", "E", "k=x d=1 a=1");
+	add(f, 2, 2, "", "E", "k=x d=1 a=1"); /* refused */
+	add(f, 3, 3, "c", "E", "k=x d=1 a=1")->state = MESSAGE_REPEATED;
+	add(f, 1, 1, "c", "E", "k=x d=1 a=1");
+	plan(f);
+	for (uint8_t id = 0; id < 5; id++) {
+		memset(&other.id, id, sizeof(other.id));
+		assert_int_equal(plan_has_id(&f->plan, f->batch, &other), id == 1);
+	}
+	memset(&other.id, 1, sizeof(other.id));
+	other.partition = &f->partitions[1];
+	assert_false(plan_has_id(&f->plan, f->batch, &other));
+}
+
 static void test_several_extensions(void **state)
 {
 	struct fixture *f = *state;
@@ -503,6 +523,7 @@ int main(void)
 		TEST(test_id_with_other_content),
 		TEST(test_id_of_a_refused_command),
 		TEST(test_id_of_a_refused_command_with_the_same_content),
+		TEST(test_ids_that_may_take_effect),
 		TEST(test_several_extensions),
 		TEST(test_id_in_another_partition),
 		TEST(test_random_batches),

@@ -17,6 +17,9 @@ static void test_order_and_bounds(void **state)
 	(void)state;
 	queue_init(&queue, 2);
 	assert_null(queue_pop(&queue, 0));
+	assert_null(queue_take(&queue));
+	assert_true(queue_push(&queue, &a, 0));
+	assert_ptr_equal(queue_take(&queue), &a);
 	assert_true(queue_push(&queue, &a, 0));
 	assert_true(queue_push(&queue, &b, 0));
 	assert_false(queue_push(&queue, &c, 0));

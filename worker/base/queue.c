@@ -71,20 +71,32 @@ static bool wait_for_some(struct queue *queue, int timeout_ms)
 	return queue->count > 0;
 }
 
+/* With the mutex held, and something in the queue. */
+static struct batch *take_first(struct queue *queue)
+{
+	struct batch *batch = queue->first;
+
+	queue->first = batch->next;
+	if (queue->first == NULL)
+		queue->last = NULL;
+	batch->next = NULL;
+	queue->count--;
+	pthread_cond_broadcast(&queue->changed);
+	return batch;
+}
+
 struct batch *queue_pop(struct queue *queue, int timeout_ms)
 {
-	struct batch *batch = NULL;
-
 	pthread_mutex_lock(&queue->mutex);
-	if (wait_for_some(queue, timeout_ms)) {
-		batch = queue->first;
-		queue->first = batch->next;
-		if (queue->first == NULL)
-			queue->last = NULL;
-		batch->next = NULL;
-		queue->count--;
-		pthread_cond_broadcast(&queue->changed);
-	}
+	struct batch *batch = wait_for_some(queue, timeout_ms) ? take_first(queue) : NULL;
+	pthread_mutex_unlock(&queue->mutex);
+	return batch;
+}
+
+struct batch *queue_take(struct queue *queue)
+{
+	pthread_mutex_lock(&queue->mutex);
+	struct batch *batch = queue->count > 0 ? take_first(queue) : NULL;
 	pthread_mutex_unlock(&queue->mutex);
 	return batch;
 }

@@ -3,6 +3,42 @@
 
 #include <stdlib.h>
 
+bool partition_may_be_at(const struct partition *partition, int64_t next_offset)
+{
+	for (unsigned i = 0; i < partition->sent_count; i++)
+		if (partition->sent_offsets[i] == next_offset)
+			return true;
+	return next_offset == partition->next_offset || next_offset == partition->uncertain_offset;
+}
+
+/* Those that stay keep their order. */
+static void forget_sent(struct partition *partition, int64_t from, int64_t to)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < partition->sent_count; i++)
+		if (partition->sent_offsets[i] < from || partition->sent_offsets[i] > to)
+			partition->sent_offsets[kept++] = partition->sent_offsets[i];
+	partition->sent_count = kept;
+}
+
+void partition_is_at(struct partition *partition, int64_t next_offset)
+{
+	partition->next_offset = next_offset;
+	forget_sent(partition, 0, next_offset);
+}
+
+void partition_sent(struct partition *partition, int64_t next_offset)
+{
+	ASSERT(partition->sent_count < SENT_MAX && next_offset > partition_expected(partition));
+	partition->sent_offsets[partition->sent_count++] = next_offset;
+}
+
+void partition_unsent(struct partition *partition, int64_t next_offset)
+{
+	forget_sent(partition, next_offset, next_offset);
+}
+
 struct batch *batch_new(uint32_t capacity)
 {
 	struct batch *batch = xcalloc(1, sizeof(*batch));

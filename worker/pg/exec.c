@@ -27,7 +27,8 @@ static void leave_pipeline(struct pg *pg)
 		PQexitPipelineMode(pg->conn);
 		PQsetnonblocking(pg->conn, 0);
 	}
-	pg->queued = 0;
+	pg->queued = pg->trip_count = 0;
+	pg->trip_failed = false;
 }
 
 static void release_stale(struct pg *pg)
@@ -249,6 +250,8 @@ static void sort_in(struct pg *pg, int index, PGresult *result, struct pg_rows *
 			pg_result_error(result, "a statement of the batch", err);
 		else if (!*failed)
 			err_set(err, VERDICT_RETRY, "", "the pipeline was aborted");
+		if (!*failed)
+			pg->failed = statement;
 		*failed = true;
 		if (pg->queued_prepare[index])
 			statement->prepared_epoch = 0;
@@ -267,7 +270,7 @@ static bool collect(struct pg *pg, struct pg_rows **results, int *given, bool *f
 	int64_t deadline_ms = deadline_of(pg);
 
 	FAILPOINT_REACH(trip_sent);
-	for (int index = 0; index <= pg->queued;) {
+	for (int index = 0; index <= pg->trips[0];) {
 		if (!wait_for_result(pg, deadline_ms, err))
 			return false;
 		PGresult *result = PQgetResult(pg->conn);
@@ -280,7 +283,7 @@ static bool collect(struct pg *pg, struct pg_rows **results, int *given, bool *f
 			PQclear(result);
 			return true;
 		}
-		if (index == pg->queued || PQstatus(pg->conn) != CONNECTION_OK) {
+		if (index == pg->trips[0] || PQstatus(pg->conn) != CONNECTION_OK) {
 			/* Nobody's: the server ends the session, and says why (57P01 …). */
 			bool told = is_failure(result) && !pg_result_error(result, "the session", err);
 			PQclear(result);
@@ -294,27 +297,93 @@ static bool collect(struct pg *pg, struct pg_rows **results, int *given, bool *f
 	return connection_lost(pg, err);
 }
 
-bool pg_pipeline_run(struct pg *pg, struct pg_rows **results, struct err *err)
+void pg_pipeline_send(struct pg *pg)
 {
+	int queued = pg->queued;
+
+	ASSERT(pg->trip_count < PG_TRIPS_MAX);
+	for (int i = 0; i < pg->trip_count; i++)
+		queued -= pg->trips[i];
+	pg->trips[pg->trip_count++] = queued;
+	if (pg->is_useless || !PQpipelineSync(pg->conn) || PQflush(pg->conn) < 0)
+		pg->is_useless = true;
+}
+
+/* Until the oldest trip's answers begin to arrive, all is written (if that is enough), or time is up. False: time is up. */
+static bool write_on(struct pg *pg, int wait_ms, bool written_is_enough)
+{
+	struct pollfd fd = {.fd = PQsocket(pg->conn)};
+	int64_t until_ms = clock_mono_ms() + wait_ms;
+
+	while (pg_alive(pg) && PQisBusy(pg->conn)) {
+		int unsent = PQflush(pg->conn);
+		int64_t left_ms = until_ms - clock_mono_ms();
+		if (unsent < 0 || (unsent == 0 && written_is_enough))
+			return true;
+		if (left_ms <= 0)
+			return false;
+		fd.events = (short)(POLLIN | (unsent > 0 ? POLLOUT : 0));
+		if (poll(&fd, 1, (int)left_ms) > 0 && (fd.revents & ~POLLOUT) && !PQconsumeInput(pg->conn))
+			return true;
+	}
+	return true;
+}
+
+bool pg_pipeline_wait(struct pg *pg, int wait_ms)
+{
+	return write_on(pg, wait_ms, false);
+}
+
+/* The oldest trip is over. */
+static void forget_trip(struct pg *pg)
+{
+	int statements = pg->trips[0];
+
+	pg->queued -= statements;
+	memmove(pg->queued_statement, pg->queued_statement + statements, sizeof(*pg->queued_statement) * (size_t)pg->queued);
+	memmove(pg->queued_prepare, pg->queued_prepare + statements, sizeof(*pg->queued_prepare) * (size_t)pg->queued);
+	memmove(pg->trips, pg->trips + 1, sizeof(*pg->trips) * (size_t)--pg->trip_count);
+}
+
+bool pg_pipeline_receive(struct pg *pg, struct pg_rows **results, struct err *err)
+{
+	enum { WRITE_MS = 5 };
 	int given = 0;
 	bool failed = false;
 
-	if (pg->is_useless || !PQpipelineSync(pg->conn)) {
-		leave_pipeline(pg);
-		return connection_lost(pg, err);
-	}
-	bool ok = collect(pg, results, &given, &failed, err);
-	if (ok && !failed && is_commit(pg->queued_statement[pg->queued - 1]))
+	ASSERT(pg->trip_count > 0);
+	pg->failed = NULL;
+	bool ok = pg->is_useless ? connection_lost(pg, err) : collect(pg, results, &given, &failed, err);
+	if (ok && !failed && pg->trips[0] > 0 && is_commit(pg->queued_statement[pg->trips[0] - 1]))
 		ok = FAILPOINT_PASS(commit_answered, err);
-	leave_pipeline(pg);
-	if (ok && !failed) {
-		release_stale(pg);
-		return true;
+	bool well = ok && !failed, last = pg->trip_count == 1, clean = well && !pg->trip_failed;
+	forget_trip(pg);
+	pg->trip_failed = !clean;
+	if (!well) {
+		while (given > 0)
+			pg_rows_free(results[--given]);
+		pg_give_up(pg, err);
 	}
-	while (given > 0)
-		pg_rows_free(results[--given]);
-	pg_give_up(pg, err);
-	if (ok)
+	if (!last) {
+		write_on(pg, WRITE_MS, true); /* the server reads the next one now */
+		return well;
+	}
+	leave_pipeline(pg);
+	if (clean)
+		release_stale(pg);
+	else
 		pg_rollback(pg); /* at once, so that its locks are gone */
-	return false;
+	return well;
+}
+
+bool pg_pipeline_failed_by(const struct pg *pg, const struct pg_statement *statement)
+{
+	return pg->failed == statement;
+}
+
+bool pg_pipeline_run(struct pg *pg, struct pg_rows **results, struct err *err)
+{
+	ASSERT(pg->trip_count == 0);
+	pg_pipeline_send(pg);
+	return pg_pipeline_receive(pg, results, err);
 }

@@ -18,6 +18,10 @@ struct pg {
 	unsigned statements;  /* names given */
 	struct buf stale;     /* DEALLOCATE statements to be sent; owned */
 	int queued;	      /* results to expect in the pipeline: preparations and statements */
+	int trips[PG_TRIPS_MAX]; /* how many of them belong to each trip that was sent, oldest first */
+	int trip_count;
+	bool trip_failed;	  /* one that was sent with those still under way */
+	struct pg_statement *failed; /* the statement at fault when the last trip failed; NULL: none of ours, or unknown */
 	bool queued_prepare[PG_PIPELINE_MAX];
 	struct pg_statement *queued_statement[PG_PIPELINE_MAX];
 	int64_t limit_ms;      /* for one round trip; 0: the usual one */

@@ -122,9 +122,8 @@ static bool is_as_left(const struct pg_rows *rows, const struct partition *parti
 		row++;
 	if (row == pg_rows_count(rows))
 		return false;
-	int64_t next_offset = pg_rows_int(rows, row, 1);
 	return slice_equal(pg_rows_bytes(rows, row, 2), slice_of(token, 16)) &&
-	       (next_offset == partition->next_offset || next_offset == partition->uncertain_offset);
+	       partition_may_be_at(partition, pg_rows_int(rows, row, 1));
 }
 
 bool position_kept(struct pg *pg, const struct assignment *assignment, bool *kept, struct err *err)

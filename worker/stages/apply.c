@@ -398,19 +398,15 @@ static bool has_news(const struct span *span)
 	return false;
 }
 
-static int64_t next_offset(const struct span *span, const struct reach *reach)
+int64_t reach_next_offset(const struct span *span, const struct reach *reach)
 {
 	int64_t next = span->batch->messages[reach->last].offset + 1;
 	return next > reach->partition->next_offset ? next : reach->partition->next_offset;
 }
 
-bool apply_span(struct store *store, const struct span *span, const struct plan *plan, struct err *err)
+void apply_send(struct store *store, const struct span *span, const struct plan *plan, const struct reach *reaches,
+		uint32_t count, int64_t processed_at_ms)
 {
-	struct pg_rows *answers[PG_PIPELINE_MAX] = {NULL};
-	int64_t processed_at_ms = clock_wall_ms();
-	uint32_t count;
-	struct reach *reaches = span_reaches(span, &count);
-
 	for (uint32_t i = 0; i < plan->group_count; i++)
 		send_update(store, span->batch, &plan->groups[i]);
 	send_refusals(store, span);
@@ -420,23 +416,38 @@ bool apply_span(struct store *store, const struct span *span, const struct plan 
 	if (span->end < span->batch->count)
 		pg_pipeline_add(store->pg, &store->commit_later, NULL, 0);
 	pg_pipeline_add(store->pg, &store->commit, NULL, 0);
+}
+
+void apply_settle(const struct span *span, const struct plan *plan, struct reach *reaches, uint32_t count,
+		  struct pg_rows *const *answers, int64_t processed_at_ms)
+{
 	for (uint32_t i = 0; i < count; i++)
-		reaches[i].partition->uncertain_offset = next_offset(span, &reaches[i]);
-	bool ok = pg_pipeline_run(store->pg, answers, err);
-	for (uint32_t i = 0; i < count; i++) {
-		if (ok)
-			reaches[i].partition->next_offset = reaches[i].partition->uncertain_offset;
-		if (ok || pg_alive(store->pg)) /* an error that the server told: nothing was committed */
-			reaches[i].partition->uncertain_offset = -1;
-	}
-	if (!ok)
-		return false;
+		partition_is_at(reaches[i].partition, reach_next_offset(span, &reaches[i]));
 	for (uint32_t i = 0; i < plan->group_count; i++)
 		take_misses(answers[i], span, reaches, count);
 	settle(span, processed_at_ms);
 	for (uint32_t i = 0; i < count; i++)
 		remember_ids(span, &reaches[i]);
 	FAILPOINT_REACH(store_settled);
+}
+
+bool apply_span(struct store *store, const struct span *span, const struct plan *plan, struct err *err)
+{
+	struct pg_rows *answers[PG_PIPELINE_MAX] = {NULL};
+	int64_t processed_at_ms = clock_wall_ms();
+	uint32_t count;
+	struct reach *reaches = span_reaches(span, &count);
+
+	apply_send(store, span, plan, reaches, count, processed_at_ms);
+	for (uint32_t i = 0; i < count; i++)
+		reaches[i].partition->uncertain_offset = reach_next_offset(span, &reaches[i]);
+	bool ok = pg_pipeline_run(store->pg, answers, err);
+	for (uint32_t i = 0; i < count; i++)
+		if (ok || pg_alive(store->pg)) /* an error that the server told: nothing was committed */
+			reaches[i].partition->uncertain_offset = -1;
+	if (!ok)
+		return false;
+	apply_settle(span, plan, reaches, count, answers, processed_at_ms);
 	for (int i = 0; i < PG_PIPELINE_MAX && answers[i] != NULL; i++)
 		pg_rows_free(answers[i]);
 	return true;

@@ -8,12 +8,6 @@
 
 /* --- ids that come twice --------------------------------------------------------------------------------------------- */
 
-/* Open addressing; holds the latest message of an id that may take effect. */
-struct id_table {
-	uint32_t *slots; /* message index, or NO_MESSAGE */
-	uint32_t mask;
-};
-
 static uint32_t id_hash(const struct message *message)
 {
 	uint64_t high, low;
@@ -75,12 +69,18 @@ static bool place_id(const struct id_table *table, struct message *messages, uin
 	return true;
 }
 
-static void find_repeated_ids(struct span *span)
+static struct id_table find_repeated_ids(struct span *span)
 {
 	struct id_table table = id_table_new(&span->batch->arena, span->end - span->begin);
 	for (uint32_t i = span->begin; i < span->end; i++)
 		if (!place_id(&table, span->batch->messages, i))
 			span->end = i;
+	return table;
+}
+
+bool plan_has_id(const struct plan *plan, const struct batch *batch, const struct message *message)
+{
+	return *id_table_slot(&plan->ids, batch->messages, message) != NO_MESSAGE;
 }
 
 /* --- grouping and folding ---------------------------------------------------------------------------------------------- */
@@ -235,11 +235,13 @@ void plan_span(struct span *span, struct plan *plan)
 	struct group *group = NULL;
 	struct item *items;
 
-	find_repeated_ids(span);
+	struct id_table ids = find_repeated_ids(span);
 	uint32_t count = sorted_items(span, &items);
 	struct change *changes = arena_array(arena, struct change, count);
 	struct folded *folded = arena_array(arena, struct folded, count);
-	*plan = (struct plan){.groups = arena_zarray(arena, struct group, 2 * count_extensions(items, count)), .planned = count};
+	*plan = (struct plan){.groups = arena_zarray(arena, struct group, 2 * count_extensions(items, count)),
+			      .planned = count,
+			      .ids = ids};
 	for (uint32_t i = 0; i < count; i++) {
 		if (group == NULL || group->extension != items[i].message->extension) {
 			group = &plan->groups[plan->group_count++];

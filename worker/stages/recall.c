@@ -23,6 +23,7 @@ struct store *store_new(struct pg *pg, int64_t id_retention_ms, int64_t outcome_
 	store->begin.sql = sql_begin;
 	store->lock_catalogue.sql = sql_lock_catalogue;
 	store->fence.sql = sql_fence;
+	store->guard.sql = sql_guard;
 	store->state.sql = sql_state;
 	store->recall_outcomes.sql = sql_recall_outcomes;
 	store->recall_refusals.sql = sql_recall_refusals;
@@ -118,7 +119,8 @@ static void ask_fence(struct store *store, const struct reach *reaches, uint32_t
 static bool may_repeat(const struct span *span, const struct reach *reach)
 {
 	const struct partition *partition = reach->partition;
-	return span->batch->messages[reach->first].offset < partition->next_offset || partition->uncertain_offset >= 0;
+	return span->batch->messages[reach->first].offset < partition->next_offset || partition->uncertain_offset >= 0 ||
+	       partition->sent_count > 0;
 }
 
 static void ask_repeats(struct store *store, const struct span *span, const struct reach *reach)
@@ -226,10 +228,11 @@ static bool check_fence_row(const struct pg_rows *rows, int row, const struct sp
 
 	if (owner.len != 16 || memcmp(owner.base, token, 16) != 0)
 		return fenced(err, partition, "its position row carries another worker's token");
-	if (next_offset != partition->next_offset && next_offset != partition->uncertain_offset)
+	if (!partition_may_be_at(partition, next_offset))
 		return fenced(err, partition, "its position was moved by somebody else");
-	partition->next_offset = next_offset;
+	partition_is_at(partition, next_offset);
 	partition->uncertain_offset = -1;
+	partition->recalled = true;
 	return true;
 }
 
@@ -370,7 +373,7 @@ bool store_learn_ids(struct store *store, const struct span *span, struct err *e
 
 /* --- the trip ------------------------------------------------------------------------------------------------------------- */
 
-static void reset_answers(const struct span *span)
+void recall_reset(const struct span *span)
 {
 	for (uint32_t i = span->begin; i < span->end; i++) {
 		struct message *message = &span->batch->messages[i];
@@ -387,6 +390,31 @@ struct questions {
 	bool *repeats, *blocks; /* for each reach */
 	struct suspects suspects;
 };
+
+static bool has_suspects(const struct span *span)
+{
+	int64_t block;
+
+	for (uint32_t i = span->begin; i < span->end; i++) {
+		const struct message *message = &span->batch->messages[i];
+		if (message->has_id && id_index_find(message->partition->ids, &message->id, &block, 1) > 0)
+			return true;
+	}
+	return false;
+}
+
+bool recall_expects_news(const struct span *span, const struct reach *reaches, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct partition *partition = reaches[i].partition;
+		const struct message *first = &span->batch->messages[reaches[i].first];
+		int64_t expected = partition_expected(partition);
+		if (!partition->recalled || partition->uncertain_offset >= 0 || partition->ids_from < partition->next_offset ||
+		    first->offset < expected || first->follows > expected)
+			return false;
+	}
+	return !has_suspects(span);
+}
 
 static void ask(struct store *store, const struct span *span, struct questions *questions)
 {
@@ -444,7 +472,7 @@ bool recall_span(struct store *store, const struct span *span, int64_t *catalogu
 	struct pg_rows *answers[PG_PIPELINE_MAX] = {NULL};
 	struct questions questions;
 
-	reset_answers(span);
+	recall_reset(span);
 	ask(store, span, &questions);
 	if (!pg_pipeline_run(store->pg, answers, err))
 		return false;

@@ -1,4 +1,4 @@
-/* Shared by recall.c and apply.c: the two halves of a batch's transaction. */
+/* Shared by recall.c and apply.c, the two halves of a batch's transaction, and ahead.c, which does without the first. */
 #ifndef BYUNIQUE_STAGES_STORE_H
 #define BYUNIQUE_STAGES_STORE_H
 
@@ -17,7 +17,7 @@ struct update {
 
 struct store {
 	struct pg *pg;
-	struct pg_statement begin, lock_catalogue, fence, state, recall_outcomes, recall_refusals;
+	struct pg_statement begin, lock_catalogue, fence, guard, state, recall_outcomes, recall_refusals;
 	struct pg_statement load_ids, recall_blocks, recall_ineffective;
 	struct pg_statement store_refusals, store_repeats, store_outcomes, move_positions, commit_later, commit;
 	int64_t id_retention_ms, outcome_retention_ms;
@@ -36,5 +36,19 @@ struct reach {
 	uint32_t first, last; /* messages of the span: the partition's first and last */
 };
 struct reach *span_reaches(const struct span *span, uint32_t *count); /* in the batch's arena */
+
+/* As if nothing were known of these messages but what decode and validate say. */
+void recall_reset(const struct span *span);
+/* Would recall find all of it new, and no id known? By what this worker knows, what it has sent ahead included. */
+bool recall_expects_news(const struct span *span, const struct reach *reaches, uint32_t count);
+
+/* The statements of apply, COMMIT included, into the pipeline. */
+void apply_send(struct store *store, const struct span *span, const struct plan *plan, const struct reach *reaches,
+		uint32_t count, int64_t processed_at_ms);
+/* It is committed; answers[] are those of its statements. */
+void apply_settle(const struct span *span, const struct plan *plan, struct reach *reaches, uint32_t count,
+		  struct pg_rows *const *answers, int64_t processed_at_ms);
+/* Where the span leaves the partition. */
+int64_t reach_next_offset(const struct span *span, const struct reach *reach);
 
 #endif
