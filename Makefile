@@ -44,7 +44,8 @@ LDLIBS     += $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
 
 # The path of a batch, in its order; stages.h and pipeline.c list the same.
 STAGES     := fetch decode validate recall plan apply answer commit
-SOURCES    := $(STAGES:%=worker/stages/%.c) worker/stages/ahead.c worker/run.c worker/pipeline.c worker/rebalance.c \
+SHORT_CUT  := ahead
+SOURCES    := $(STAGES:%=worker/stages/%.c) $(SHORT_CUT:%=worker/stages/%.c) worker/run.c worker/pipeline.c worker/rebalance.c \
               worker/assignment.c worker/storing.c worker/flights.c worker/vouch.c worker/watchdog.c \
               worker/observe.c worker/reload.c worker/feeding.c \
               $(sort $(wildcard worker/base/*.c worker/model/*.c worker/avro/*.c worker/registry/*.c worker/pg/*.c \
