@@ -56,9 +56,9 @@ void flights_land(struct pipeline *pipeline, struct flights *flights)
 		}
 		stored[0] = store_batch(pipeline, batches[0], in_doubt ? NULL : &err);
 	}
-	pipeline_hand_over(pipeline, batches[0], stored[0]);
+	pipeline_hand_over(pipeline, batches[0], stored[0], flights);
 	for (unsigned i = 1; i < count; i++)
-		pipeline_hand_over(pipeline, batches[i], stored[i] || store_batch(pipeline, batches[i], NULL));
+		pipeline_hand_over(pipeline, batches[i], stored[i] || store_batch(pipeline, batches[i], NULL), flights);
 }
 
 static bool send(struct pipeline *pipeline, struct flights *flights, struct batch *batch)
@@ -87,5 +87,5 @@ void flights_take(struct pipeline *pipeline, struct flights *flights, struct bat
 		return;
 	while (flights->count > 0)
 		flights_land(pipeline, flights);
-	pipeline_hand_over(pipeline, batch, store_batch(pipeline, batch, NULL));
+	pipeline_hand_over(pipeline, batch, store_batch(pipeline, batch, NULL), flights);
 }

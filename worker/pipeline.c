@@ -88,17 +88,22 @@ static void land(struct pipeline *pipeline, struct batch *batch)
 
 /* --- storing thread ------------------------------------------------------------------------------------------------------- */
 
-static bool push_stored(struct pipeline *pipeline, struct batch *batch)
+static bool push_stored(struct pipeline *pipeline, struct batch *batch, const struct flights *flights)
 {
-	while (!batch->assignment->lost)
-		if (queue_push(&pipeline->stored, batch, WAIT_MS))
+	enum { SOON_MS = 5 };
+
+	while (!batch->assignment->lost) {
+		if (queue_push(&pipeline->stored, batch, flights->count > 0 ? SOON_MS : WAIT_MS))
 			return true;
+		if (flights->count > 0) /* a transaction of which a part is not written yet holds its locks */
+			(void)pg_pipeline_wait(pipeline->pg, 0);
+	}
 	return false;
 }
 
-void pipeline_hand_over(struct pipeline *pipeline, struct batch *batch, bool stored)
+void pipeline_hand_over(struct pipeline *pipeline, struct batch *batch, bool stored, const struct flights *flights)
 {
-	if (stored && push_stored(pipeline, batch))
+	if (stored && push_stored(pipeline, batch, flights))
 		return;
 	batch->assignment->lost = true; /* what follows must not step over it */
 	land(pipeline, batch);

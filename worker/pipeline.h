@@ -110,8 +110,8 @@ void pipeline_renew_catalogue(struct pipeline *pipeline, struct catalogue *catal
 enum {
 	DECODED_BATCHES = 1,
 	STORED_BATCHES = 2,
-	BATCHES = 3 + DECODED_BATCHES + 2 * STORED_BATCHES, /* one being filled, one set aside, one being stored, a set being
-							       published */
+	BATCHES = 2 + DECODED_BATCHES + PG_TRIPS_MAX + 2 * STORED_BATCHES, /* one being filled, one set aside, those being
+									      stored, a set being published */
 	BATCH_ROOM = 64, /* messages of a batch beyond a full one, for what comes in spite of a pause */
 	WAIT_MS = 100,	   /* for anything; so often the signals are looked at */
 	STUCK_MS = 180000, /* a Kafka transaction that takes longer is given up, and the process with it */
@@ -177,8 +177,8 @@ struct batch *flights_next(struct pipeline *pipeline, const struct flights *flig
 void flights_take(struct pipeline *pipeline, struct flights *flights, struct batch *batch);
 /* Wait for the oldest; when it failed, all are stored the long way. */
 void flights_land(struct pipeline *pipeline, struct flights *flights);
-/* pipeline.c: stored, or to be dropped. */
-void pipeline_hand_over(struct pipeline *pipeline, struct batch *batch, bool stored);
+/* pipeline.c: stored, or to be dropped. While it waits, the flights behind it are written on. */
+void pipeline_hand_over(struct pipeline *pipeline, struct batch *batch, bool stored, const struct flights *flights);
 
 /* vouch.c: before what was fetched is handed on. False: a topic was deleted, or it can't be told. */
 bool vouch_for_fetched(struct pipeline *pipeline, struct err *err) BYU_MUST_CHECK;

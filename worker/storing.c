@@ -32,7 +32,7 @@ static bool take_slot_again(struct pipeline *pipeline, struct err *err)
 	for (;;) {
 		if (!slot_keep(pipeline->pg, config_kafka(pipeline->config, "group.id"), &pipeline->slot, &kept, err))
 			return false;
-		if (kept || clock_mono_ms() > until_ms || signals_stop_requested())
+		if (kept || clock_mono_ms() > until_ms)
 			break;
 		clock_sleep_ms(LOOK_MS);
 	}

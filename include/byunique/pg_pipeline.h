@@ -17,7 +17,7 @@ enum { PG_PIPELINE_MAX = 10000 }; /* statements in one round trip, preparations 
 /* One SQL text that is prepared where it is used. Embed it in what owns the text; zero but for `sql`. */
 struct pg_statement {
 	const char *sql;	    /* borrowed */
-	char name[24];		    /* given at the first use */
+	unsigned number;	    /* of its last preparation: its name on the server, s17 */
 	uint64_t prepared_epoch; /* of the connection on which it is prepared; 0: on none */
 };
 

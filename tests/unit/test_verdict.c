@@ -15,7 +15,7 @@ static void test_sqlstates(void **state)
 		const char *sqlstates; /* separated by blanks */
 		enum verdict verdict;
 	} rows[] = {
-		{"40001 40P01 55P03", VERDICT_RETRY},
+		{"40001 40P01 55P03 25P02", VERDICT_RETRY},
 		{"57014", VERDICT_HALVE},
 		{"08000 08003 08006 08P01 57P01 57P02 57P03 57P05 25006 25P03 53300", VERDICT_RECONNECT},
 		{"53000 53100 53200 53400 58000 58030 58P01", VERDICT_PAUSE},

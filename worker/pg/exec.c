@@ -31,41 +31,68 @@ static void leave_pipeline(struct pg *pg)
 	pg->trip_failed = false;
 }
 
+enum { NAME_MAX_BYTES = 16 };
+
+static void name_statement(char name[NAME_MAX_BYTES], unsigned number)
+{
+	snprintf(name, NAME_MAX_BYTES, "s%u", number);
+}
+
+/* Between transactions: a name may never have got its statement, if the trip failed before, and that error must not end a
+ * transaction. One by one, for the same reason. */
 static void release_stale(struct pg *pg)
 {
 	struct err ignored;
+	char sql[64];
 
-	if (pg->stale.len > 0 && pg_alive(pg))
-		PQclear(pg_last_result(pg, PQsendQuery(pg->conn, pg->stale.base), &ignored));
+	if (!pg_alive(pg) || pg->queued > 0 || PQtransactionStatus(pg->conn) != PQTRANS_IDLE)
+		return;
+	for (size_t at = 0; at < pg->stale.len && pg_alive(pg); at += strlen(pg->stale.base + at) + 1) {
+		snprintf(sql, sizeof(sql), "DEALLOCATE %s", pg->stale.base + at);
+		PQclear(pg_last_result(pg, PQsendQuery(pg->conn, sql), &ignored));
+	}
 	buf_clear(&pg->stale);
 }
 
-static void remember(struct pg *pg, struct pg_statement *statement, bool is_prepare)
+static int queued_in_trips(const struct pg *pg)
 {
-	ASSERT(pg->queued < PG_PIPELINE_MAX);
+	int queued = 0;
+	for (int i = 0; i < pg->trip_count; i++)
+		queued += pg->trips[i];
+	return queued;
+}
+
+static void remember(struct pg *pg, struct pg_statement *statement, unsigned prepared)
+{
+	ASSERT(pg->queued - queued_in_trips(pg) < PG_PIPELINE_MAX);
 	pg->queued_statement[pg->queued] = statement;
-	pg->queued_prepare[pg->queued++] = is_prepare;
+	pg->queued_prepare[pg->queued++] = prepared;
 }
 
 static void prepare(struct pg *pg, struct pg_statement *statement)
 {
+	char name[NAME_MAX_BYTES];
+
 	if (statement->prepared_epoch == pg->epoch)
 		return;
-	snprintf(statement->name, sizeof(statement->name), "s%u", ++pg->statements);
-	if (!PQsendPrepare(pg->conn, statement->name, statement->sql, 0, NULL))
+	statement->number = ++pg->statements;
+	name_statement(name, statement->number);
+	if (!PQsendPrepare(pg->conn, name, statement->sql, 0, NULL))
 		pg->is_useless = true;
-	remember(pg, statement, true);
+	remember(pg, statement, statement->number);
 	statement->prepared_epoch = pg->epoch;
 }
 
 /* What is no longer used on the server goes with the next chance: in a pipeline it would be one more result to expect. */
 void pg_statement_release(struct pg *pg, struct pg_statement *statement)
 {
+	char name[NAME_MAX_BYTES];
+
+	name_statement(name, statement->number);
 	if (statement->prepared_epoch == pg->epoch)
-		buf_printf(&pg->stale, "DEALLOCATE %s;", statement->name);
+		buf_add(&pg->stale, name, strlen(name) + 1);
 	statement->prepared_epoch = 0;
-	if (pg->queued == 0)
-		release_stale(pg);
+	release_stale(pg);
 }
 
 void pg_pipeline_add(struct pg *pg, struct pg_statement *statement, const struct pg_param *params, int param_count)
@@ -73,6 +100,7 @@ void pg_pipeline_add(struct pg *pg, struct pg_statement *statement, const struct
 	enum { PARAMS_MAX = 2048 };
 	const char *values[PARAMS_MAX];
 	int lengths[PARAMS_MAX], formats[PARAMS_MAX];
+	char name[NAME_MAX_BYTES];
 
 	ASSERT(param_count <= PARAMS_MAX);
 	if (pg->is_useless || !enter_pipeline(pg)) {
@@ -85,9 +113,10 @@ void pg_pipeline_add(struct pg *pg, struct pg_statement *statement, const struct
 		lengths[i] = (int)params[i].len;
 		formats[i] = 1;
 	}
-	if (!PQsendQueryPrepared(pg->conn, statement->name, param_count, values, lengths, formats, 1))
+	name_statement(name, statement->number);
+	if (!PQsendQueryPrepared(pg->conn, name, param_count, values, lengths, formats, 1))
 		pg->is_useless = true;
-	remember(pg, statement, false);
+	remember(pg, statement, 0);
 }
 
 static bool connection_lost(struct pg *pg, struct err *err)
@@ -253,12 +282,12 @@ static void sort_in(struct pg *pg, int index, PGresult *result, struct pg_rows *
 		if (!*failed)
 			pg->failed = statement;
 		*failed = true;
-		if (pg->queued_prepare[index])
+		if (pg->queued_prepare[index] == statement->number)
 			statement->prepared_epoch = 0;
-	} else if (!*failed && !pg->queued_prepare[index] && is_silent_rollback(statement, result)) {
+	} else if (!*failed && pg->queued_prepare[index] == 0 && is_silent_rollback(statement, result)) {
 		*failed = !err_set(err, VERDICT_RETRY, "", "PostgreSQL rolled the transaction back at COMMIT");
 	}
-	if (pg->queued_prepare[index] || *failed || results == NULL)
+	if (pg->queued_prepare[index] > 0 || *failed || results == NULL)
 		PQclear(result);
 	else
 		results[(*given)++] = pg_rows_new(result);
@@ -299,11 +328,9 @@ static bool collect(struct pg *pg, struct pg_rows **results, int *given, bool *f
 
 void pg_pipeline_send(struct pg *pg)
 {
-	int queued = pg->queued;
+	int queued = pg->queued - queued_in_trips(pg);
 
 	ASSERT(pg->trip_count < PG_TRIPS_MAX);
-	for (int i = 0; i < pg->trip_count; i++)
-		queued -= pg->trips[i];
 	pg->trips[pg->trip_count++] = queued;
 	if (pg->is_useless || !PQpipelineSync(pg->conn) || PQflush(pg->conn) < 0)
 		pg->is_useless = true;

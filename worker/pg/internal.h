@@ -16,14 +16,14 @@ struct pg {
 	bool is_worker;	      /* sql/session.sql applies */
 	uint64_t epoch;	      /* counts connections; tells where a statement is prepared */
 	unsigned statements;  /* names given */
-	struct buf stale;     /* DEALLOCATE statements to be sent; owned */
+	struct buf stale;     /* names of statements that are not used any more, each ended by a NUL; owned */
 	int queued;	      /* results to expect in the pipeline: preparations and statements */
 	int trips[PG_TRIPS_MAX]; /* how many of them belong to each trip that was sent, oldest first */
 	int trip_count;
 	bool trip_failed;	  /* one that was sent with those still under way */
 	struct pg_statement *failed; /* the statement at fault when the last trip failed; NULL: none of ours, or unknown */
-	bool queued_prepare[PG_PIPELINE_MAX];
-	struct pg_statement *queued_statement[PG_PIPELINE_MAX];
+	unsigned queued_prepare[PG_TRIPS_MAX * PG_PIPELINE_MAX]; /* the number that is prepared; 0: it is no preparation */
+	struct pg_statement *queued_statement[PG_TRIPS_MAX * PG_PIPELINE_MAX];
 	int64_t limit_ms;      /* for one round trip; 0: the usual one */
 	bool (*give_up)(void); /* asked while it waits; NULL: waits on */
 	bool is_useless; /* the session is of no use any more: not alive until pg_reconnect() */

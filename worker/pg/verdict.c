@@ -15,6 +15,7 @@ static const struct rule rules[] = {
 	{"40001", VERDICT_RETRY, NULL},
 	{"40P01", VERDICT_RETRY, NULL},
 	{"55P03", VERDICT_RETRY, NULL},
+	{"25P02", VERDICT_RETRY, NULL}, /* the transaction had failed before: no fault of what comes then */
 	{"57014", VERDICT_HALVE, NULL},
 	{"57P0", VERDICT_RECONNECT, NULL},
 	{"08", VERDICT_RECONNECT, NULL},

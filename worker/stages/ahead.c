@@ -12,6 +12,8 @@
 
 #include <endian.h>
 
+_Static_assert((int)PG_TRIPS_MAX == 2 && (int)SENT_MAX == 2, "meets_ids() knows of one flight before");
+
 static bool meets_ids(const struct batch *batch, const struct flight *before)
 {
 	for (uint32_t i = 0; i < batch->count; i++)
