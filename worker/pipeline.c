@@ -82,7 +82,7 @@ static void count_flight(struct pipeline *pipeline, int more)
 static void land(struct pipeline *pipeline, struct batch *batch)
 {
 	batch_clear(batch);
-	ASSERT(queue_push(&pipeline->idle, batch, 0));
+	queue_give_back(&pipeline->idle, batch);
 	count_flight(pipeline, -1);
 }
 
@@ -232,7 +232,7 @@ static void drop_aside(struct pipeline *pipeline)
 	if (pipeline->aside == NULL)
 		return;
 	batch_clear(pipeline->aside);
-	ASSERT(queue_push(&pipeline->idle, pipeline->aside, 0));
+	queue_give_back(&pipeline->idle, pipeline->aside);
 	pipeline->aside = NULL;
 }
 
@@ -366,7 +366,7 @@ static struct batch *next_batch(struct pipeline *pipeline, struct batch *empty)
 	if (pipeline->aside == NULL || !schemas_due(pipeline->reading))
 		return empty != NULL ? empty : queue_pop(&pipeline->idle, WAIT_MS);
 	if (empty != NULL)
-		ASSERT(queue_push(&pipeline->idle, empty, 0));
+		queue_give_back(&pipeline->idle, empty);
 	struct batch *batch = pipeline->aside;
 	pipeline->aside = NULL;
 	for (uint32_t i = 0; i < batch->assignment->count; i++)
@@ -403,7 +403,7 @@ static bool fetch_until_stopped(struct pipeline *pipeline, struct err *err)
 	drop_aside(pipeline);
 	if (batch != NULL) {
 		batch_clear(batch);
-		ASSERT(queue_push(&pipeline->idle, batch, 0));
+		queue_give_back(&pipeline->idle, batch);
 	}
 	if (ok && pipeline_has_failed(pipeline)) {
 		*err = pipeline->failure;

@@ -20,6 +20,8 @@ void queue_destroy(struct queue *queue); /* has to be empty */
 
 /* False: still full after timeout_ms, or closed; the batch stays the caller's. */
 bool queue_push(struct queue *queue, struct batch *batch, int timeout_ms);
+/* To the front, for what is given back: there is room, and what was used last is used first. */
+void queue_give_back(struct queue *queue, struct batch *batch);
 /* The oldest batch; NULL: none within timeout_ms, or closed and empty. */
 struct batch *queue_pop(struct queue *queue, int timeout_ms);
 /* The oldest batch if there is one. The reader has other things to do: queue_is_wanted() does not hear of it. */

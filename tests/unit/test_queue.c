@@ -34,6 +34,22 @@ static void test_order_and_bounds(void **state)
 	queue_destroy(&queue);
 }
 
+static void test_given_back(void **state)
+{
+	struct batch a = {0}, b = {0}, c = {0};
+	struct queue queue;
+
+	(void)state;
+	queue_init(&queue, 3);
+	queue_give_back(&queue, &a);
+	queue_give_back(&queue, &b);
+	assert_true(queue_push(&queue, &c, 0));
+	assert_ptr_equal(queue_pop(&queue, 0), &b);
+	assert_ptr_equal(queue_pop(&queue, 0), &a);
+	assert_ptr_equal(queue_pop(&queue, 0), &c);
+	queue_destroy(&queue);
+}
+
 static void test_pop_all(void **state)
 {
 	struct batch a = {0}, b = {0}, c = {0};
@@ -200,6 +216,7 @@ static void test_two_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_order_and_bounds), cmocka_unit_test(test_given_back),
 		cmocka_unit_test(test_order_and_bounds), cmocka_unit_test(test_pop_all),
 		cmocka_unit_test(test_time_limits),	 cmocka_unit_test(test_close),
 		cmocka_unit_test(test_wanted),		 cmocka_unit_test(test_close_wakes_writer),

@@ -58,6 +58,19 @@ bool queue_push(struct queue *queue, struct batch *batch, int timeout_ms)
 	return ok;
 }
 
+void queue_give_back(struct queue *queue, struct batch *batch)
+{
+	pthread_mutex_lock(&queue->mutex);
+	ASSERT(queue->count < queue->capacity);
+	batch->next = queue->first;
+	queue->first = batch;
+	if (queue->last == NULL)
+		queue->last = batch;
+	queue->count++;
+	pthread_cond_broadcast(&queue->changed);
+	pthread_mutex_unlock(&queue->mutex);
+}
+
 /* With the mutex held: true when there is something. */
 static bool wait_for_some(struct queue *queue, int timeout_ms)
 {

@@ -102,7 +102,7 @@ static rd_kafka_conf_t *consumer_conf(const struct config *config, struct err *e
 	kafka_conf_set(conf, "isolation.level", "read_committed");
 	kafka_conf_set(conf, "partition.assignment.strategy", "range");
 	if (config_kafka(config, "queued.max.messages.kbytes") == NULL)
-		kafka_conf_set(conf, "queued.max.messages.kbytes", "16384"); /* a second's worth; the default is four times that */
+		kafka_conf_set(conf, "queued.max.messages.kbytes", "8192"); /* half a second at full speed; the default is eight times that */
 	if (config_kafka(config, "topic.metadata.refresh.interval.ms") == NULL)
 		kafka_conf_set(conf, "topic.metadata.refresh.interval.ms", "10000"); /* so soon a new partition is seen; not in five minutes */
 	return conf;
