@@ -160,6 +160,11 @@ bench-latency: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
 bench-refused: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
 	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python tests/bench/refused.py $(BENCH)
 
+#: make bench-stages what each stage that talks to nobody costs for one command, in time and in allocations
+.PHONY: bench-stages
+bench-stages: $(BUILD)/bench/bench_stages
+	$(BUILD)/bench/bench_stages $(BENCH)
+
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(OBJECTS)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LD      $@")
