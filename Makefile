@@ -30,7 +30,7 @@ else
 OPTIMIZE   ?= -O2 -D_FORTIFY_SOURCE=2
 endif
 
-LIBRARIES  := rdkafka avro-c libpq jansson libcrypto libcurl libmicrohttpd zlib liblz4
+LIBRARIES  := rdkafka avro-c libpq jansson nettle libcurl libmicrohttpd zlib liblz4
 WARNINGS   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla \
               -Wformat=2 -Wundef
 HARDENING  := -fstack-protector-strong -fPIE -fno-strict-aliasing

@@ -24,72 +24,17 @@
  *
  *     u8(key present) u64(key bytes) u8(value present) u64(value bytes) key value
  *
- * EVP_Digest() would make and free a context for each hash, and an implicit fetch would look the digest up each time. One
- * context for each thread, and the digest fetched once, make it a fraction of a microsecond. */
+ * By nettle, which hashes in place: OpenSSL 3.0 makes a context for each hash, even where one is given again. */
 #include "byunique/command.h"
 
 #include "byunique/arena.h"
 #include "decimal.h"
 
 #include <endian.h>
-#include <openssl/evp.h>
-#include <pthread.h>
+#include <nettle/sha2.h>
 #include <stdlib.h>
 
-enum { SHA256_BYTES = 32, UUID_CHARS = 36 };
-
-/* --- SHA-256 --------------------------------------------------------------------------------------------------------- */
-
-/* Written once, before any hash is taken. */
-static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
-static pthread_key_t context_key; /* each thread's EVP_MD_CTX */
-static EVP_MD *sha256;
-
-static void free_context(void *context)
-{
-	EVP_MD_CTX_free(context);
-}
-
-static void sha256_setup(void)
-{
-	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-	if (sha256 == NULL)
-		die("OpenSSL offers no SHA-256");
-	if (pthread_key_create(&context_key, free_context) != 0)
-		die("out of thread-specific keys");
-}
-
-static EVP_MD_CTX *thread_context(void)
-{
-	pthread_once(&sha256_once, sha256_setup);
-	EVP_MD_CTX *context = pthread_getspecific(context_key);
-	if (context == NULL) {
-		context = EVP_MD_CTX_new();
-		if (context == NULL || pthread_setspecific(context_key, context) != 0)
-			die("out of memory");
-	}
-	return context;
-}
-
-static EVP_MD_CTX *sha256_begin(void)
-{
-	EVP_MD_CTX *context = thread_context();
-	if (!EVP_DigestInit_ex2(context, sha256, NULL))
-		die("OpenSSL can't start SHA-256");
-	return context;
-}
-
-static void sha256_add(EVP_MD_CTX *context, const void *bytes, size_t len)
-{
-	if (len > 0 && !EVP_DigestUpdate(context, bytes, len))
-		die("OpenSSL can't compute SHA-256");
-}
-
-static void sha256_end(EVP_MD_CTX *context, uint8_t digest[SHA256_BYTES])
-{
-	if (!EVP_DigestFinal_ex(context, digest, NULL))
-		die("OpenSSL can't finish SHA-256");
-}
+enum { UUID_CHARS = 36 };
 
 /* --- the encoding ------------------------------------------------------------------------------------------------------ */
 
@@ -275,18 +220,17 @@ static struct slice encode_content(const struct command *command, struct arena *
 void command_content_hash(const struct command *command, struct arena *scratch, struct content_hash *hash)
 {
 	struct slice content = encode_content(command, scratch);
-	uint8_t digest[SHA256_BYTES];
+	struct sha256_ctx sha256;
 
-	EVP_MD_CTX *context = sha256_begin();
-	sha256_add(context, content.base, content.len);
-	sha256_end(context, digest);
-	memcpy(hash->bytes, digest, sizeof(hash->bytes));
+	sha256_init(&sha256);
+	sha256_update(&sha256, content.len, (const uint8_t *)content.base);
+	sha256_digest(&sha256, sizeof(hash->bytes), hash->bytes);
 }
 
 uint64_t message_hash(struct slice key, struct slice value)
 {
 	char head[2 * (1 + sizeof(uint64_t))], *at = head;
-	uint8_t digest[SHA256_BYTES];
+	struct sha256_ctx sha256;
 	uint64_t first;
 
 	*at++ = key.base != NULL;
@@ -294,12 +238,11 @@ uint64_t message_hash(struct slice key, struct slice value)
 	*at++ = value.base != NULL;
 	put_u64(at, value.len);
 
-	EVP_MD_CTX *context = sha256_begin();
-	sha256_add(context, head, sizeof(head));
-	sha256_add(context, key.base, key.len);
-	sha256_add(context, value.base, value.len);
-	sha256_end(context, digest);
-	memcpy(&first, digest, sizeof(first));
+	sha256_init(&sha256);
+	sha256_update(&sha256, sizeof(head), (const uint8_t *)head);
+	sha256_update(&sha256, key.len, (const uint8_t *)key.base);
+	sha256_update(&sha256, value.len, (const uint8_t *)value.base);
+	sha256_digest(&sha256, sizeof(first), (uint8_t *)&first);
 	return be64toh(first);
 }
 

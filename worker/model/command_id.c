@@ -11,10 +11,10 @@
 #include "byunique/err.h"
 
 #include <endian.h>
-#include <openssl/evp.h>
+#include <nettle/sha2.h>
 #include <sys/random.h>
 
-enum { COUNT_BITS = 12, SHA256_BYTES = 32 };
+enum { COUNT_BITS = 12 };
 
 static void set_version(struct uuid *uuid, unsigned version)
 {
@@ -39,16 +39,12 @@ void uuid_series_next(struct uuid_series *series, struct uuid *uuid)
 /* SHA-256 over the parts; its first 16 bytes, as version 8. */
 static void digest(const struct slice *parts, size_t count, struct uuid *uuid)
 {
-	uint8_t bytes[SHA256_BYTES];
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	struct sha256_ctx sha256;
 
-	bool ok = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL);
-	for (size_t i = 0; ok && i < count; i++)
-		ok = EVP_DigestUpdate(context, parts[i].base, parts[i].len);
-	if (!ok || !EVP_DigestFinal_ex(context, bytes, NULL))
-		die("OpenSSL can't compute SHA-256");
-	EVP_MD_CTX_free(context);
-	memcpy(uuid->bytes, bytes, sizeof(uuid->bytes));
+	sha256_init(&sha256);
+	for (size_t i = 0; i < count; i++)
+		sha256_update(&sha256, parts[i].len, (const uint8_t *)parts[i].base);
+	sha256_digest(&sha256, sizeof(uuid->bytes), uuid->bytes);
 	set_version(uuid, 8);
 }
 
