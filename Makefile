@@ -150,6 +150,11 @@ torture: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
 bench: $(BUILD)/byunique $(BUILD)/bench/raw_update $(VENV)/.done $(KAFKA)
 	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python tests/bench/run.py $(BENCH)
 
+#: make bench-curves how cost grows: batches, attributes, extensions, hot records, partitions, workers (BENCH=… picks)
+.PHONY: bench-curves
+bench-curves: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
+	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python tests/bench/curves.py $(BENCH)
+
 #: make bench-latency how long one command takes on an idle worker
 .PHONY: bench-latency
 bench-latency: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
