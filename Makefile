@@ -170,6 +170,7 @@ bench-refused: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
 bench-stages: $(BUILD)/bench/bench_stages
 	$(BUILD)/bench/bench_stages $(BENCH)
 
+$(BUILD)/bench/raw_update: $(BUILD)/tests/bench/raw_batch.o
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(OBJECTS)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LD      $@")

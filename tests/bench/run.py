@@ -3,6 +3,9 @@
 Each round runs these, in turn from the front and from the back, and the medians of all rounds are compared:
 
 a  raw_update: the updates written from memory by one connection, in batches of 4,000: the ceiling.
+b  raw_update with what the contract makes us store, in the same transaction, one round trip a batch: a refusal for each
+   command that finds no record, and for each partition a row of outcomes with their ids, and its position. The ceiling
+   with exactly-once: what c is below it is what Kafka, Avro and the worker cost.
 c  `byunique run`: the same updates as commands in Kafka, from a backlog until the last result is visible.
 p  with --baseline: baseline.py, a Python worker without any of the guarantees, in place of byunique.
 
@@ -50,6 +53,7 @@ SCHEMA = "byunique"
 POLL_S = 0.05
 PRIMERS = 100  # commands in each partition that the worker answers before it is timed
 DISTURBED = 0.1  # the share of the machine from which on other work spoils a measurement
+ENTRY_BYTES, ID_BYTES = 5, 28  # of a command in its outcome's row
 FIRST_MS = 1577836800000  # 2020-01-01T00:00:00Z
 
 
@@ -176,6 +180,15 @@ class Database:
         self.db.execute("DROP TABLE wanted")
         return count
 
+    def stored(self):
+        """What b has stored, since ever: outcomes, bytes of entries and of ids in them, refusals, commands passed."""
+        return self.db.execute("""
+            WITH raw AS (SELECT id, next_offset FROM position WHERE topic = 'raw')
+            SELECT count(*), coalesce(sum(length(entries)), 0), coalesce(sum(length(ids)), 0),
+                   (SELECT count(*) FROM refusal WHERE position_id IN (SELECT id FROM raw)),
+                   (SELECT coalesce(sum(next_offset), 0) FROM raw)
+            FROM outcome WHERE position_id IN (SELECT id FROM raw)""").fetchone()
+
 
 # What processes cost
 
@@ -222,7 +235,7 @@ class Run:
     peak_bytes: int = 0  # of the worker
 
 
-# The two things compared
+# The things compared
 
 class Bench:
     def __init__(self, options, folder):
@@ -255,7 +268,7 @@ class Bench:
         self.runs += 1
         self.database.settle()
         before = self.database.updates()
-        run = self.raw(orders) if kind == "a" else self.worker(orders, byunique.Worker if kind == "c" else PythonWorker)
+        run = self.run(kind, orders)
         after = self.database.updates()
         run.hot = (after[1] - before[1]) / max(1, after[0] - before[0])
         wrong = self.database.wrong(orders)
@@ -263,16 +276,40 @@ class Bench:
             raise AssertionError("run %s: %d records do not have the values commanded" % (kind, wrong))
         return run
 
-    def raw(self, orders):
+    def run(self, kind, orders):
+        if kind == "a":
+            return self.raw(orders)
+        if kind == "b":
+            return self.stored(orders)
+        return self.worker(orders, byunique.Worker if kind == "c" else PythonWorker)
+
+    def raw(self, orders, *more):
         path = self.folder / "orders"
         path.write_text("".join(order.row() for order in orders))
         cpu = self.cpu_s()
-        done = subprocess.run([RAW_UPDATE, self.postgres.conninfo(), SCHEMA, str(path), str(self.options.raw_batch)],
-                              stdout=subprocess.PIPE, check=True, text=True, cwd="/", env=processes.environment())
+        done = subprocess.run([RAW_UPDATE, self.postgres.conninfo(), SCHEMA, str(path), str(self.options.raw_batch)] +
+                              list(more), stdout=subprocess.PIPE, check=True, text=True, cwd="/",
+                              env=processes.environment())
         postgres, kafka, busy = (now - then for now, then in zip(self.cpu_s(), cpu))
         said = json.loads(done.stdout)
         return Run(said["rows_per_s"], said["seconds"], said["cpu_s"], postgres, kafka,
                    busy - postgres - kafka - said["cpu_s"])
+
+    def stored(self, orders):
+        before = self.database.stored()
+        run = self.raw(orders, str(self.options.partitions))
+        got = tuple(now - then for now, then in zip(self.database.stored(), before))
+        wanted = self.to_store(orders)
+        if got != wanted:
+            raise AssertionError("stored beside the updates: %s, wanted: %s" % (got, wanted))
+        return run
+
+    def to_store(self, orders):
+        """What Database.stored() grows by: the commands are dealt out to the partitions in turn."""
+        full, rest = divmod(len(orders), self.options.raw_batch)
+        rows = full * min(self.options.raw_batch, self.options.partitions) + min(rest, self.options.partitions)
+        refused = sum(order.number == "none" for order in orders)
+        return rows, ENTRY_BYTES * len(orders), ID_BYTES * len(orders), refused, len(orders)
 
     def worker(self, orders, make):
         name = str(self.runs)
@@ -411,7 +448,9 @@ class Watch:
 
 # The report
 
-KINDS = {"a": "memory to PostgreSQL", "c": "Kafka to PostgreSQL to Kafka", "p": "the same, a Python worker"}
+KINDS = {"a": "memory to PostgreSQL", "b": "the same, outcomes stored", "c": "Kafka to PostgreSQL to Kafka",
+         "p": "the same, a Python worker"}
+RATIOS = ("b/a", "c/a", "c/b", "p/a")
 
 
 def median(runs, name):
@@ -428,10 +467,10 @@ def table(options, runs):
     for kind, title in KINDS.items():
         if runs[kind]:
             line(kind, title, runs[kind])
-    for kind in "cp":
-        if runs["a"] and runs[kind]:
-            print("%s/a  %.2f   (by round: %s)" % (kind, ratio(runs, kind), ", ".join(
-                "%.2f" % (run.rate / a.rate) for a, run in zip(runs["a"], runs[kind]))))
+    for name, value in ratios(runs).items():
+        kind, base = (runs[each] for each in name.split("/"))
+        print("%s  %.2f   (by round: %s)" % (name, value, ", ".join(
+            "%.2f" % (run.rate / other.rate) for run, other in zip(kind, base))))
     disturbed = max(run.other_cpu_s / run.seconds / os.cpu_count() for each in runs.values() for run in each)
     if disturbed > DISTURBED:
         print("Something else took up to %.0f %% of this machine: measure again when it is quiet." % (100 * disturbed))
@@ -444,14 +483,16 @@ def line(kind, title, runs):
         median(runs, "other_cpu_s"), round(median(runs, "peak_bytes") / 1e6) or "-"))
 
 
-def ratio(runs, kind):
-    return median(runs[kind], "rate") / median(runs["a"], "rate")
+def ratios(runs):
+    """{"c/a": …}: of the medians, for what was measured."""
+    pairs = {name: [runs[kind] for kind in name.split("/")] for name in RATIOS}
+    return {name: median(kind, "rate") / median(base, "rate") for name, (kind, base) in pairs.items() if kind and base}
 
 
 def write_json(path, options, runs):
     Path(path).write_text(json.dumps({
         "commands": options.commands, "records": options.records, "partitions": options.partitions,
-        "cores": os.cpu_count(), "ratio": ratio(runs, "c") if runs["a"] and runs["c"] else None,
+        "cores": os.cpu_count(), "ratios": ratios(runs),
         "runs": {kind: [run.__dict__ for run in runs[kind]] for kind in runs}}, indent=1) + "\n")
 
 
