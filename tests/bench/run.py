@@ -461,12 +461,12 @@ def table(options, runs):
     print("%s commands, %s records, %d partitions, %d cores; medians of %d" % (
         format(options.commands, ","), format(options.records, ","), options.partitions, os.cpu_count(),
         options.rounds))
-    print("%32s %10s %8s %6s | %-38s | %8s" % ("", "", "", "", "CPU s", "worker"))
+    print("%32s %10s %8s %6s | %-38s | %8s" % ("", "", "", "", "CPU s for a million commands", "worker"))
     print("%32s %10s %8s %6s | %6s %10s %8s %11s | %8s" % (
         "", "commands/s", "seconds", "HOT", "client", "PostgreSQL", "broker", "other", "peak MB"))
     for kind, title in KINDS.items():
         if runs[kind]:
-            line(kind, title, runs[kind])
+            line(kind, title, runs[kind], 1e6 / options.commands)
     for name, value in ratios(runs).items():
         kind, base = (runs[each] for each in name.split("/"))
         print("%s  %.2f   (by round: %s)" % (name, value, ", ".join(
@@ -476,11 +476,11 @@ def table(options, runs):
         print("Something else took up to %.0f %% of this machine: measure again when it is quiet." % (100 * disturbed))
 
 
-def line(kind, title, runs):
+def line(kind, title, runs, for_a_million):
+    cpu_s = [for_a_million * median(runs, whose + "_cpu_s") for whose in ("client", "postgres", "broker", "other")]
     print("%s  %-29s %10s %8.2f %5.0f%% | %6.2f %10.2f %8.2f %11.2f | %8s" % (
         kind, title, format(round(median(runs, "rate")), ","), median(runs, "seconds"), 100 * median(runs, "hot"),
-        median(runs, "client_cpu_s"), median(runs, "postgres_cpu_s"), median(runs, "broker_cpu_s"),
-        median(runs, "other_cpu_s"), round(median(runs, "peak_bytes") / 1e6) or "-"))
+        *cpu_s, round(median(runs, "peak_bytes") / 1e6) or "-"))
 
 
 def ratios(runs):
