@@ -113,6 +113,9 @@ static void set_defaults(rd_kafka_conf_t *conf, const struct config *config)
 		kafka_conf_set(conf, "partitioner", "murmur2_random");
 	if (config_kafka(config, "linger.ms") == NULL)
 		kafka_conf_set(conf, "linger.ms", "1"); /* a transaction's messages come together, and wait for its partitions */
+	/* The end of a transaction takes Kafka a moment longer than its answer, and the next one is put off so long meanwhile. */
+	if (config_kafka(config, "retry.backoff.ms") == NULL)
+		kafka_conf_set(conf, "retry.backoff.ms", "20");
 	if (config_kafka(config, "compression.type") == NULL && config_kafka(config, "compression.codec") == NULL)
 		kafka_conf_set(conf, "compression.type", "lz4");
 }
