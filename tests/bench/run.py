@@ -36,6 +36,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -281,7 +282,7 @@ class Bench:
             return self.raw(orders)
         if kind == "b":
             return self.stored(orders)
-        return self.worker(orders, byunique.Worker if kind == "c" else PythonWorker)
+        return self.worker(orders) if kind == "c" else self.worker(orders, PythonWorker)
 
     def raw(self, orders, *more):
         path = self.folder / "orders"
@@ -311,9 +312,10 @@ class Bench:
         refused = sum(order.number == "none" for order in orders)
         return rows, ENTRY_BYTES * len(orders), ID_BYTES * len(orders), refused, len(orders)
 
-    def worker(self, orders, make):
-        name = str(self.runs)
-        settings = self.settings(name)
+    @contextmanager
+    def warm(self, make):
+        """A worker with topics and a group of its own, which has answered a few commands."""
+        settings = self.settings(str(self.runs))
         byunique.must(settings, "init", "--partitions", str(self.options.partitions))
         backlog = Backlog(self.kafka.servers, settings["commands.topic"], self.runs)
         watch = Watch(self.kafka.servers, settings, self.options.partitions)
@@ -321,14 +323,10 @@ class Bench:
         backlog.put(primers)
         watch.expect(len(primers))
         backlog.commit()
-        worker = make(settings, self.folder / ("worker-%s.log" % name)).start()
+        worker = make(settings, self.folder / ("worker-%d.log" % self.runs)).start()
         try:
             watch.wait_done(worker, timeout_s=60)
-            backlog.put(orders)
-            watch.expect(len(primers) + len(orders))
-            time.sleep(1)  # whatever was busy with the backlog is idle again
-            run = self.timed(backlog, watch, worker, len(orders))
-            run.peak_bytes = peak_bytes(worker.process.pid)
+            yield Warm(worker, backlog, watch, primers)
             code = worker.stop()
             assert code == 0, "the worker ended with code %d" % code
         except BaseException:
@@ -337,7 +335,15 @@ class Bench:
         finally:
             processes.stop(worker.process, timeout_s=5)
             watch.close()
-        self.check_results(settings["results.topic"], primers + orders)
+
+    def worker(self, orders, make=byunique.Worker):
+        with self.warm(make) as warm:
+            warm.backlog.put(orders)
+            warm.watch.expect(len(warm.primers) + len(orders))
+            time.sleep(1)  # whatever was busy with the backlog is idle again
+            run = self.timed(warm.backlog, warm.watch, warm.worker, len(orders))
+            run.peak_bytes = peak_bytes(warm.worker.process.pid)
+        self.check_results(warm.worker.settings["results.topic"], warm.primers + orders)
         return run
 
     def cpu_s(self):
@@ -377,6 +383,15 @@ class PythonWorker(byunique.Worker):
     @property
     def has_begun(self):
         return True
+
+
+@dataclass
+class Warm:
+    """A worker that has answered the primers, and what else has to do with its topics."""
+    worker: byunique.Worker
+    backlog: "Backlog"
+    watch: "Watch"
+    primers: list
 
 
 class Backlog:
