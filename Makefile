@@ -155,7 +155,7 @@ bench: $(BUILD)/byunique $(BUILD)/bench/raw_update $(VENV)/.done $(KAFKA)
 bench-curves: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
 	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python tests/bench/curves.py $(BENCH)
 
-#: make bench-latency how long one command takes on an idle worker
+#: make bench-latency how long one command takes on an idle worker, and on one at half of its rate
 .PHONY: bench-latency
 bench-latency: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
 	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python tests/bench/latency.py $(BENCH)

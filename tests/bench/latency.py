@@ -1,27 +1,45 @@
-"""`make bench-latency`: how long one command takes when the worker has nothing else to do.
+"""`make bench-latency`: how long a command takes, from when it is given to the producer until a read_committed consumer
+has its result.
 
-One command at a time, from the moment it is given to the producer until a read_committed consumer has its result, beside
-what the two commits cost by themselves in the same run: one UPDATE committed in PostgreSQL, and one Kafka transaction with
-one message and the group's offset, by an otherwise idle client.
+At rest: one command at a time, when the worker has nothing else to do, beside what the two commits cost by themselves in
+the same run: one UPDATE committed in PostgreSQL, and one Kafka transaction with one message and the group's offset, by an
+otherwise idle client.
+
+Under load: commands at half of the rate at which the worker gets through a backlog, which is measured first as
+`make bench` does it, or at --rate; with its servers and its commands, so PostgreSQL waits for the disk here. Sender and
+reader are a process each, as threads of one would wait for each other's turn, up to 5 ms. Both take their part of the
+processors, and the sender's linger.ms, 5 as by default, is part of what is measured.
 """
 
 import argparse
+import multiprocessing
+import random
+import shutil
+import signal
 import statistics
 import sys
 import tempfile
 import time
+from array import array
+from bisect import bisect
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from confluent_kafka import Consumer, Producer, TopicPartition  # noqa: E402
 
-from lib import client, schemas, wire  # noqa: E402
+import run  # noqa: E402
+from lib import byunique, client, schemas, wire  # noqa: E402
 from lib.servers import Kafka, Postgres  # noqa: E402
 from lib.site import Site, new_id  # noqa: E402
 
 PAUSE_S = 0.03  # between two commands: everything is at rest again
 WARM_UP = 50
+WARM_UP_S = 5  # of load: the broker's compiler is busy with what is new to it
+TICK_S = 0.001  # the sender's
+NUMBER = "bench.number"  # a header: results carry those of their commands
+KEPT = 0.98  # the share of the rate wanted below which the sender did not keep it
 
 
 def command(number):
@@ -40,13 +58,20 @@ def timed(count, once):
     return out[WARM_UP:]
 
 
+# At rest
+
+def reader_of(servers, topic):
+    consumer = Consumer(dict(client.QUIET, **{
+        "bootstrap.servers": servers, "group.id": "latency", "isolation.level": "read_committed",
+        "enable.auto.commit": False}))
+    partitions = consumer.list_topics(topic, timeout=20).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+    return consumer
+
+
 def answered(site, count):
     producer = Producer(dict(client.QUIET, **{"bootstrap.servers": site.kafka.servers, "linger.ms": 0}))
-    consumer = Consumer(dict(client.QUIET, **{
-        "bootstrap.servers": site.kafka.servers, "group.id": "latency", "isolation.level": "read_committed",
-        "enable.auto.commit": False}))
-    partitions = consumer.list_topics(site.results, timeout=20).topics[site.results].partitions
-    consumer.assign([TopicPartition(site.results, partition, 0) for partition in partitions])
+    consumer = reader_of(site.kafka.servers, site.results)
 
     def once(number):
         producer.produce(site.commands, key=b"alice", value=command(number))
@@ -96,19 +121,168 @@ def measure(site, count):
     print("beyond the two: %.2f ms" % (1000 * (worker - kafka - postgres)))
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="make bench-latency BENCH=…", description=__doc__.partition("\n")[0])
-    parser.add_argument("--count", type=int, default=300)
-    options = parser.parse_args()
+def at_rest(count):
     postgres, kafka = Postgres(), Kafka()
     with tempfile.TemporaryDirectory() as folder:
         try:
             site = Site(postgres.create(), kafka.create(), Path(folder), partitions=4)
-            measure(site, options.count)
+            measure(site, count)
             site.close()
         finally:
             kafka.destroy()
             postgres.destroy()
+
+
+# Under load
+
+def send(pipe, servers, topic, rate, seed, count, customers):
+    """The sender's process: makes the commands, says so, waits to be asked, sends them, tells when it sent each."""
+    rng = random.Random("sender")  # no id that a primer had
+    messages = [(order.customer, order.message(run.random_id(rng)), [(NUMBER, number.to_bytes(4, "big"))])
+                for number, order in enumerate(run.make_orders(seed, count, customers))]
+    producer = Producer(dict(client.QUIET, **{
+        "bootstrap.servers": servers, "enable.idempotence": True, "queue.buffering.max.messages": 10000000}))
+    producer.list_topics(topic, timeout=20)  # connects
+    pipe.send("ready")
+    pipe.recv()
+    sent = array("d")
+    begun = time.monotonic()
+    while len(sent) < count:
+        due = min(count, int((time.monotonic() - begun) * rate))
+        for key, value, headers in messages[len(sent):due]:
+            sent.append(time.monotonic())
+            producer.produce(topic, value=value, key=key, headers=headers)
+        producer.poll(0)
+        time.sleep(TICK_S)
+    assert producer.flush(60) == 0, "not everything could be produced"
+    pipe.send(sent)
+
+
+class Arrivals:
+    """When the result of each command was there, by the number in its header."""
+
+    def __init__(self, servers, topic, count):
+        self.consumer = reader_of(servers, topic)
+        self.at = array("d", [0]) * count
+        self.missing = count
+
+    def take(self):
+        """Wait a moment for the first; what is there with it is taken at once."""
+        first = self.consumer.poll(0.1)
+        if first is None:
+            return
+        messages = [first] + self.consumer.consume(10000, 0)
+        now = time.monotonic()
+        for message in messages:
+            assert message.error() is None, "reading results: %s" % message.error()
+            name, value = message.headers()[0]
+            if name == NUMBER:  # else a primer's
+                self.note(int.from_bytes(value, "big"), now)
+
+    def note(self, number, now):
+        assert not self.at[number], "command %d was answered twice" % number
+        self.at[number] = now
+        self.missing -= 1
+
+    def take_all(self, worker, patience_s=60):
+        """However long it takes, as long as some come."""
+        missing, deadline = self.missing, time.monotonic() + patience_s
+        while self.missing:
+            self.take()
+            if self.missing < missing:
+                missing, deadline = self.missing, time.monotonic() + patience_s
+            assert worker.alive, "the worker ended with code %s" % worker.process.returncode
+            assert time.monotonic() < deadline, "%d commands have no result" % self.missing
+
+    def close(self):
+        self.consumer.close()
+
+
+def steady(bench, worker, rate, seed, count):
+    """Commands at that rate → when each was sent, when its result was there."""
+    settings, customers = worker.settings, bench.options.records // 2
+    spawn = multiprocessing.get_context("spawn")  # a fork would have half of this process's clients
+    ours, theirs = spawn.Pipe()
+    sender = spawn.Process(target=send, daemon=True, args=(
+        theirs, bench.kafka.servers, settings["commands.topic"], rate, seed, count, customers))
+    sender.start()
+    theirs.close()  # so that the sender's end is noticed
+    arrivals = Arrivals(bench.kafka.servers, settings["results.topic"], count)
+    try:
+        ours.recv()
+        ours.send("go")
+        arrivals.take_all(worker)
+        return ours.recv(), arrivals.at
+    finally:
+        sender.kill()
+        sender.join()
+        arrivals.close()
+
+
+def backlog_rate(bench, commands):
+    """How many commands a second it does when there are enough of them, after a warm-up."""
+    for seed, count in enumerate((commands // 10, commands)):
+        bench.runs += 1
+        bench.database.settle()
+        rate = bench.worker(run.make_orders(seed, count, bench.options.records // 2)).rate
+    print("%-40s %s commands/s" % ("a backlog of %s commands" % format(commands, ","), format(round(rate), ",")))
+    return rate
+
+
+def under_load(bench, options):
+    rate = options.rate or backlog_rate(bench, options.commands) / 2
+    count = round(rate * (WARM_UP_S + options.seconds))
+    bench.runs += 1
+    bench.database.settle()
+    with bench.warm(byunique.Worker) as warm:
+        sent, arrived = steady(bench, warm.worker, rate, bench.runs, count)
+    orders = run.make_orders(bench.runs, count, options.records // 2)
+    bench.check_results(warm.worker.settings["results.topic"], warm.primers + orders)
+    wrong = bench.database.wrong(orders)
+    assert not wrong, "%d records do not have the values commanded" % wrong
+    show_load(rate, sent, arrived)
+
+
+def show_load(wanted, sent, arrived):
+    begun = bisect(sent, sent[0] + WARM_UP_S)
+    late_s = max(at - sent[0] - number / wanted for number, at in enumerate(sent) if number >= begun)
+    sent, arrived = sent[begun:], arrived[begun:]
+    rate = len(sent) / (sent[-1] - sent[0])
+    times = sorted(then - now for now, then in zip(sent, arrived))
+    p50, p95, p99 = (times[int(len(times) * share)] for share in (0.5, 0.95, 0.99))
+    print("%-40s p50 %6.2f ms   p95 %6.2f ms   p99 %6.2f ms   max %6.2f ms" % (
+        "the same at %s commands/s" % format(round(wanted), ","), 1000 * p50, 1000 * p95, 1000 * p99, 1000 * times[-1]))
+    print("sent: %s commands, %s a second, at most %.0f ms late" % (
+        format(len(sent), ","), format(round(rate), ","), 1000 * late_s))
+    if rate < KEPT * wanted:
+        print("The sender could not keep the rate: this is the latency at what it sent.")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="make bench-latency BENCH=…", description=__doc__.partition("\n\n")[0])
+    parser.add_argument("--count", type=int, default=300, help="commands, one at a time")
+    parser.add_argument("--rate", type=float, help="commands a second under load; default: half of a backlog's")
+    parser.add_argument("--seconds", type=float, default=10, help="so long under load, after a warm-up")
+    parser.add_argument("--commands", type=int, default=200000, help="in that backlog")
+    parser.add_argument("--records", type=int, default=100000)
+    parser.add_argument("--partitions", type=int, default=8)
+    parser.add_argument("--worker", type=run.pair, action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--postgres", type=run.pair, action="append", default=[], metavar="NAME=VALUE")
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    at_rest(options.count)
+    folder = Path(tempfile.mkdtemp(prefix="byunique-bench-"))
+    bench = run.Bench(options, folder)
+    try:
+        bench.start()
+        under_load(bench, options)
+    finally:
+        bench.destroy()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
