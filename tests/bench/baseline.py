@@ -89,7 +89,7 @@ class Baseline:
         value = io.BytesIO()
         value.write(RESULT_FRAME)
         fastavro.schemaless_writer(value, self.result_schema, {
-            "status": 204 if found else 404, "command_id": command["command_id"], "customer_id": command["customer_id"],
+            "status": 204 if found else 404, "command_id": str(command["command_id"]), "customer_id": command["customer_id"],
             "ext_name": command["ext_name"], "batch_id": command["batch_id"], "error": error, "duplicate": False,
             "source": {"topic": message.topic(), "partition": message.partition(), "offset": message.offset()},
             "issued_at": command["issued_at"], "processed_at": now_ms})
