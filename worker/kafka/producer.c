@@ -15,6 +15,7 @@ struct producer {
 	rd_kafka_t *client;
 	const struct config *config; /* borrowed */
 	struct replies *replies;     /* borrowed; NULL: nobody may ask for one */
+	int64_t committed_at_ms;     /* the last transaction */
 };
 
 /* The transaction has to time out well before a successor could be waiting for its partitions in earnest. */
@@ -113,9 +114,8 @@ static void set_defaults(rd_kafka_conf_t *conf, const struct config *config)
 		kafka_conf_set(conf, "partitioner", "murmur2_random");
 	if (config_kafka(config, "linger.ms") == NULL)
 		kafka_conf_set(conf, "linger.ms", "1"); /* a transaction's messages come together, and wait for its partitions */
-	/* The end of a transaction takes Kafka a moment longer than its answer, and the next one is put off so long meanwhile. */
 	if (config_kafka(config, "retry.backoff.ms") == NULL)
-		kafka_conf_set(conf, "retry.backoff.ms", "20");
+		kafka_conf_set(conf, "retry.backoff.ms", "10"); /* what is sent behind a transaction is refused for a moment */
 	if (config_kafka(config, "compression.type") == NULL && config_kafka(config, "compression.codec") == NULL)
 		kafka_conf_set(conf, "compression.type", "lz4");
 }
@@ -180,6 +180,13 @@ bool producer_begin(struct producer *producer, struct err *err)
 	replies_begin(producer->replies);
 	rd_kafka_error_t *error = rd_kafka_begin_transaction(producer->client);
 	return error == NULL || kafka_error_take(err, error, "can't begin a Kafka transaction");
+}
+
+/* Its answer comes before all of its partitions know. */
+bool producer_is_settling(const struct producer *producer)
+{
+	enum { SETTLED_MS = 30 };
+	return clock_mono_ms() - producer->committed_at_ms < SETTLED_MS;
 }
 
 /* --- messages ------------------------------------------------------------------------------------------------------------ */
@@ -345,5 +352,6 @@ bool producer_commit(struct producer *producer, struct err *err)
 	if (error != NULL)
 		return fail_transaction(producer, error, "can't commit the Kafka transaction", err);
 	replies_committed(producer->replies);
+	producer->committed_at_ms = clock_mono_ms();
 	return true;
 }
