@@ -429,9 +429,8 @@ bool pipeline_run_threads(struct pipeline *pipeline, struct err *err)
 {
 	pthread_t storing, publishing;
 
-	queue_init(&pipeline->decoded, DECODED_BATCHES, 0);
-	queue_init(&pipeline->stored, STORED_BATCHES,
-		   (uint64_t)STORED_FULL * (uint64_t)pipeline->live.batch_max_commands);
+	queue_init(&pipeline->decoded, DECODED_BATCHES);
+	queue_init(&pipeline->stored, STORED_BATCHES);
 	if (pthread_create(&storing, NULL, storing_main, pipeline) != 0 ||
 	    pthread_create(&publishing, NULL, publishing_main, pipeline) != 0)
 		die("can't create a thread");

@@ -109,8 +109,7 @@ void pipeline_renew_catalogue(struct pipeline *pipeline, struct catalogue *catal
 /* Batches go round, and there are enough for all queues: how many, for run.c, which makes them. */
 enum {
 	DECODED_BATCHES = 1,
-	STORED_BATCHES = 16, /* small ones, so that a transaction of Kafka's takes all that came during the last one */
-	STORED_FULL = 2,     /* full ones */
+	STORED_BATCHES = 2,
 	BATCHES = 2 + DECODED_BATCHES + PG_TRIPS_MAX + 2 * STORED_BATCHES, /* one being filled, one set aside, those being
 									      stored, a set being published */
 	BATCH_ROOM = 64, /* messages of a batch beyond a full one, for what comes in spite of a pause */

@@ -11,13 +11,11 @@ struct queue {
 	pthread_cond_t changed;
 	struct batch *first, *last;
 	unsigned count, capacity;
-	uint64_t messages, room; /* in all batches that are in */
 	unsigned waiting; /* readers */
 	bool closed;
 };
 
-/* Full with `capacity` batches, or when one more would make more than `room` messages of several; 0: no matter how many. */
-void queue_init(struct queue *queue, unsigned capacity, uint64_t room);
+void queue_init(struct queue *queue, unsigned capacity);
 void queue_destroy(struct queue *queue); /* has to be empty */
 
 /* False: still full after timeout_ms, or closed; the batch stays the caller's. */

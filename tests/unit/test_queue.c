@@ -15,7 +15,7 @@ static void test_order_and_bounds(void **state)
 	struct queue queue;
 
 	(void)state;
-	queue_init(&queue, 2, 0);
+	queue_init(&queue, 2);
 	assert_null(queue_pop(&queue, 0));
 	assert_null(queue_take(&queue));
 	assert_true(queue_push(&queue, &a, 0));
@@ -40,7 +40,7 @@ static void test_given_back(void **state)
 	struct queue queue;
 
 	(void)state;
-	queue_init(&queue, 3, 0);
+	queue_init(&queue, 3);
 	queue_give_back(&queue, &a);
 	queue_give_back(&queue, &b);
 	assert_true(queue_push(&queue, &c, 0));
@@ -50,34 +50,13 @@ static void test_given_back(void **state)
 	queue_destroy(&queue);
 }
 
-/* Many small ones, or a few large ones; one alone always fits. */
-static void test_room_for_messages(void **state)
-{
-	struct batch small[3] = {{.count = 1}, {.count = 2}, {.count = 3}}, large = {.count = 100};
-	struct queue queue;
-
-	(void)state;
-	queue_init(&queue, 3, 5);
-	assert_true(queue_push(&queue, &small[1], 0));
-	assert_true(queue_push(&queue, &small[2], 0));
-	assert_false(queue_push(&queue, &small[0], 0)); /* a sixth message */
-	assert_ptr_equal(queue_pop(&queue, 0), &small[1]);
-	assert_true(queue_push(&queue, &small[0], 0));
-	assert_false(queue_push(&queue, &large, 0));
-	assert_non_null(queue_pop_all(&queue, 0));
-	assert_true(queue_push(&queue, &large, 0));
-	assert_false(queue_push(&queue, &small[0], 0));
-	assert_ptr_equal(queue_take(&queue), &large);
-	queue_destroy(&queue);
-}
-
 static void test_pop_all(void **state)
 {
 	struct batch a = {0}, b = {0}, c = {0};
 	struct queue queue;
 
 	(void)state;
-	queue_init(&queue, 3, 0);
+	queue_init(&queue, 3);
 	assert_null(queue_pop_all(&queue, 0));
 	queue_push(&queue, &b, 0);
 	queue_push(&queue, &a, 0);
@@ -98,7 +77,7 @@ static void test_time_limits(void **state)
 	struct queue queue;
 
 	(void)state;
-	queue_init(&queue, 1, 0);
+	queue_init(&queue, 1);
 	int64_t begin = clock_mono_ms();
 	assert_null(queue_pop(&queue, 30));
 	assert_in_range(clock_mono_ms() - begin, 29, 5000);
@@ -117,7 +96,7 @@ static void test_close(void **state)
 	struct queue queue;
 
 	(void)state;
-	queue_init(&queue, 2, 0);
+	queue_init(&queue, 2);
 	queue_push(&queue, &a, 0);
 	assert_false(queue_is_closed(&queue));
 	queue_close(&queue);
@@ -149,7 +128,7 @@ static void test_wanted(void **state)
 	void *popped;
 
 	(void)state;
-	queue_init(&queue, 1, 0);
+	queue_init(&queue, 1);
 	assert_false(queue_is_wanted(&queue)); /* nobody waits */
 	pthread_create(&reader, NULL, pop_one, &queue);
 	await_reader(&queue);
@@ -180,7 +159,7 @@ static void test_close_wakes_writer(void **state)
 	void *pushed;
 
 	(void)state;
-	queue_init(&queue, 1, 0);
+	queue_init(&queue, 1);
 	queue_push(&queue, &a, 0);
 	pthread_create(&writer, NULL, push_one, &queue);
 	clock_sleep_ms(20);
@@ -219,7 +198,7 @@ static void test_two_threads(void **state)
 	uint32_t expected = 0;
 
 	(void)state;
-	queue_init(&stream->queue, 2, 0);
+	queue_init(&stream->queue, 2);
 	pthread_create(&writer, NULL, push_many, stream);
 	for (int turn = 0;; turn++) {
 		batch = turn % 3 ? queue_pop(&stream->queue, 60000) : queue_pop_all(&stream->queue, 60000);
@@ -238,7 +217,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order_and_bounds), cmocka_unit_test(test_given_back),
-		cmocka_unit_test(test_pop_all),		 cmocka_unit_test(test_room_for_messages),
+		cmocka_unit_test(test_order_and_bounds), cmocka_unit_test(test_pop_all),
 		cmocka_unit_test(test_time_limits),	 cmocka_unit_test(test_close),
 		cmocka_unit_test(test_wanted),		 cmocka_unit_test(test_close_wakes_writer),
 		cmocka_unit_test(test_two_threads),

@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <time.h>
 
-void queue_init(struct queue *queue, unsigned capacity, uint64_t room)
+void queue_init(struct queue *queue, unsigned capacity)
 {
 	pthread_condattr_t monotonic;
 
-	*queue = (struct queue){.capacity = capacity, .room = room};
+	*queue = (struct queue){.capacity = capacity};
 	pthread_mutex_init(&queue->mutex, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -35,21 +35,15 @@ static struct timespec deadline_in(int timeout_ms)
 	return deadline;
 }
 
-static bool has_room(const struct queue *queue, const struct batch *batch)
-{
-	return queue->count < queue->capacity &&
-	       (queue->count == 0 || queue->room == 0 || queue->messages + batch->count <= queue->room);
-}
-
 bool queue_push(struct queue *queue, struct batch *batch, int timeout_ms)
 {
 	struct timespec deadline = deadline_in(timeout_ms);
 	int late = 0;
 
 	pthread_mutex_lock(&queue->mutex);
-	while (!has_room(queue, batch) && !queue->closed && late != ETIMEDOUT)
+	while (queue->count >= queue->capacity && !queue->closed && late != ETIMEDOUT)
 		late = pthread_cond_timedwait(&queue->changed, &queue->mutex, &deadline);
-	bool ok = has_room(queue, batch) && !queue->closed;
+	bool ok = queue->count < queue->capacity && !queue->closed;
 	if (ok) {
 		batch->next = NULL;
 		if (queue->last != NULL)
@@ -58,7 +52,6 @@ bool queue_push(struct queue *queue, struct batch *batch, int timeout_ms)
 			queue->first = batch;
 		queue->last = batch;
 		queue->count++;
-		queue->messages += batch->count;
 		pthread_cond_broadcast(&queue->changed);
 	}
 	pthread_mutex_unlock(&queue->mutex);
@@ -74,7 +67,6 @@ void queue_give_back(struct queue *queue, struct batch *batch)
 	if (queue->last == NULL)
 		queue->last = batch;
 	queue->count++;
-	queue->messages += batch->count;
 	pthread_cond_broadcast(&queue->changed);
 	pthread_mutex_unlock(&queue->mutex);
 }
@@ -102,7 +94,6 @@ static struct batch *take_first(struct queue *queue)
 		queue->last = NULL;
 	batch->next = NULL;
 	queue->count--;
-	queue->messages -= batch->count;
 	pthread_cond_broadcast(&queue->changed);
 	return batch;
 }
@@ -132,7 +123,6 @@ struct batch *queue_pop_all(struct queue *queue, int timeout_ms)
 		batches = queue->first;
 		queue->first = queue->last = NULL;
 		queue->count = 0;
-		queue->messages = 0;
 		pthread_cond_broadcast(&queue->changed);
 	}
 	pthread_mutex_unlock(&queue->mutex);
