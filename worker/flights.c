@@ -8,10 +8,11 @@
 struct batch *flights_next(struct pipeline *pipeline, const struct flights *flights, bool stop)
 {
 	enum { IDLE_MS = 1000, LOOK_MS = 2 };
+	int64_t until_ms = clock_mono_ms() + IDLE_MS; /* then it is received, which has a deadline and heeds interrupts */
 
 	if (flights->count == 0)
 		return queue_pop(&pipeline->decoded, IDLE_MS);
-	while (!stop && !pg_pipeline_wait(pipeline->pg, 0)) {
+	while (!stop && !pg_pipeline_wait(pipeline->pg, 0) && clock_mono_ms() < until_ms) {
 		struct batch *batch = queue_take(&pipeline->decoded);
 		if (batch != NULL || pg_pipeline_wait(pipeline->pg, LOOK_MS))
 			return batch;

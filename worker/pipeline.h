@@ -171,7 +171,7 @@ struct flights {
 	unsigned count;
 	int64_t at_us; /* when the oldest was sent, or the one before it landed: since then PostgreSQL is at it */
 };
-/* The next batch to be sent, or NULL: the oldest flight is about to land, or nothing has come for a second. */
+/* The next batch to be sent, or NULL: the oldest flight is to be waited for, or nothing has come for a second. */
 struct batch *flights_next(struct pipeline *pipeline, const struct flights *flights, bool stop);
 /* Send a batch, or store it the long way when it has to go that way. */
 void flights_take(struct pipeline *pipeline, struct flights *flights, struct batch *batch);
