@@ -127,7 +127,10 @@ def test_a_server_that_is_away():
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         relay = Relay(nobody.getsockname()[1]).open()
-        assert is_reset(connect(relay))
+        try:
+            assert is_reset(connect(relay))
+        except ConnectionResetError:
+            pass  # so soon that connecting meets it
         relay.close()
 
 
