@@ -391,18 +391,6 @@ struct questions {
 	struct suspects suspects;
 };
 
-static bool has_suspects(const struct span *span)
-{
-	int64_t block;
-
-	for (uint32_t i = span->begin; i < span->end; i++) {
-		const struct message *message = &span->batch->messages[i];
-		if (message->has_id && id_index_find(message->partition->ids, &message->id, &block, 1) > 0)
-			return true;
-	}
-	return false;
-}
-
 bool recall_expects_news(const struct span *span, const struct reach *reaches, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
@@ -413,7 +401,7 @@ bool recall_expects_news(const struct span *span, const struct reach *reaches, u
 		    first->offset < expected || first->follows > expected)
 			return false;
 	}
-	return !has_suspects(span);
+	return find_suspects(span).count == 0;
 }
 
 static void ask(struct store *store, const struct span *span, struct questions *questions)
