@@ -17,11 +17,8 @@ backlog      commands in the topic, read from its beginning: what recovery takes
 import argparse
 import json
 import random
-import shutil
-import signal
 import statistics
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -236,12 +233,8 @@ def arguments():
 
 def main():
     options = arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    folder = Path(tempfile.mkdtemp(prefix="byunique-curves-"))
-    measured = Curves(options, folder)
     every = {name: points for name, points in curves(options).items() if name in options.curves}
-    try:
-        measured.start()
+    with bench.started(Curves, options) as measured:
         measured.prepare()
         for name, points in every.items():
             measured.one(points[0])  # what was never done before takes longer: thrown away
@@ -250,9 +243,6 @@ def main():
                 for point in points if number % 2 == 0 else points[::-1]:
                     measured.one(point)
             table(name, points)
-    finally:
-        measured.destroy()
-        shutil.rmtree(folder, ignore_errors=True)
     if options.json:
         Path(options.json).write_text(json.dumps({name: [
             {"value": point.value, "runs": [run.__dict__ for run in point.runs]} for point in points]

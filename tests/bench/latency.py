@@ -14,8 +14,6 @@ processors, and the sender's linger.ms, 5 as by default, is part of what is meas
 import argparse
 import multiprocessing
 import random
-import shutil
-import signal
 import statistics
 import sys
 import tempfile
@@ -264,25 +262,15 @@ def arguments():
     parser.add_argument("--rate", type=float, help="commands a second under load; default: half of a backlog's")
     parser.add_argument("--seconds", type=float, default=10, help="so long under load, after a warm-up")
     parser.add_argument("--commands", type=int, default=200000, help="in that backlog")
-    parser.add_argument("--records", type=int, default=100000)
-    parser.add_argument("--partitions", type=int, default=8)
-    parser.add_argument("--worker", type=run.pair, action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--postgres", type=run.pair, action="append", default=[], metavar="NAME=VALUE")
+    run.add_place(parser, records=100000)
     return parser.parse_args()
 
 
 def main():
     options = arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     at_rest(options.count)
-    folder = Path(tempfile.mkdtemp(prefix="byunique-bench-"))
-    bench = run.Bench(options, folder)
-    try:
-        bench.start()
+    with run.started(run.Bench, options) as bench:
         under_load(bench, options)
-    finally:
-        bench.destroy()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

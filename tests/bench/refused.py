@@ -6,11 +6,8 @@ measured in one run, as `make bench` measures them, and the medians compared.
 """
 
 import argparse
-import shutil
-import signal
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -80,32 +77,22 @@ def measure(bench, options, seed, spoiled):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--commands", type=int, default=100000)
-    parser.add_argument("--records", type=int, default=200000)
+    run.add_place(parser, records=200000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--partitions", type=int, default=8)
     parser.add_argument("--refused", type=int, default=10, help="so many …")
     parser.add_argument("--of", type=int, default=2000, help="… of so many")
     parser.add_argument("--how", choices=REFUSE, default="check", help="what refuses them")
-    parser.add_argument("--worker", type=run.pair, action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--postgres", type=run.pair, action="append", default=[], metavar="NAME=VALUE")
     return parser.parse_args()
 
 
 def main():
     options = arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    folder = Path(tempfile.mkdtemp(prefix="byunique-bench-"))
-    bench = RefusedBench(options, folder)
     rates = {False: [], True: []}
-    try:
-        bench.start()
+    with run.started(RefusedBench, options) as bench:
         measure(bench, options, 0, False)  # a warm-up
         for seed in range(1, options.rounds + 1):
             for spoiled in (seed % 2 == 0, seed % 2 == 1):
                 rates[spoiled].append(measure(bench, options, seed, spoiled))
-    finally:
-        bench.destroy()
-        shutil.rmtree(folder, ignore_errors=True)
     clean, refused = (statistics.median(rates[spoiled]) for spoiled in (False, True))
     print("clean %s/s, %d in %s refused (%s) %s/s: %.2f of it" % (
         format(round(clean), ","), options.refused, format(options.of, ","), options.how, format(round(refused), ","),

@@ -26,6 +26,7 @@ The commands: customers picked at random, one of two records each, keyed by cust
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -518,20 +519,39 @@ def pair(text):
     return name, value
 
 
-def arguments():
-    parser = argparse.ArgumentParser(prog="make bench BENCH=…", description=__doc__.partition("\n")[0])
-    parser.add_argument("--commands", type=int, default=400000)
-    parser.add_argument("--records", type=int, default=1000000)
-    parser.add_argument("--rounds", type=int, default=3)
+@contextlib.contextmanager
+def started(make, options):
+    """A bench with its servers, which are stopped whatever ends this."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    folder = Path(tempfile.mkdtemp(prefix="byunique-bench-"))
+    bench = make(options, folder)
+    try:
+        bench.start()
+        yield bench
+    finally:
+        bench.destroy()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def add_place(parser, records):
+    """What any bench may be told of the place where it measures."""
+    parser.add_argument("--records", type=int, default=records)
     parser.add_argument("--partitions", type=int, default=8)
-    parser.add_argument("--quick", action="store_true", help="40,000 commands, 100,000 records, one round")
-    parser.add_argument("--only", choices=KINDS, help="leave the others out")
-    parser.add_argument("--baseline", action="store_true", help="measure the Python worker as well")
-    parser.add_argument("--raw-batch", type=int, default=4000, help="rows in a batch of raw_update")
     parser.add_argument("--worker", type=pair, action="append", default=[], metavar="KEY=VALUE",
                         help="configuration of the worker")
     parser.add_argument("--postgres", type=pair, action="append", default=[], metavar="NAME=VALUE",
                         help="a setting of PostgreSQL, such as fsync=off")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="make bench BENCH=…", description=__doc__.partition("\n")[0])
+    parser.add_argument("--commands", type=int, default=400000)
+    add_place(parser, records=1000000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="40,000 commands, 100,000 records, one round")
+    parser.add_argument("--only", choices=KINDS, help="leave the others out")
+    parser.add_argument("--baseline", action="store_true", help="measure the Python worker as well")
+    parser.add_argument("--raw-batch", type=int, default=4000, help="rows in a batch of raw_update")
     parser.add_argument("--json", metavar="FILE", help="write all of it there")
     options = parser.parse_args()
     if options.quick:
@@ -557,15 +577,8 @@ def measure_all(bench, options):
 
 def main():
     options = arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the servers are stopped whatever ends this
-    folder = Path(tempfile.mkdtemp(prefix="byunique-bench-"))
-    bench = Bench(options, folder)
-    try:
-        bench.start()
+    with started(Bench, options) as bench:
         runs = measure_all(bench, options)
-    finally:
-        bench.destroy()
-        shutil.rmtree(folder, ignore_errors=True)
     table(options, runs)
     if options.json:
         write_json(options.json, options, runs)
