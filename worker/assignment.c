@@ -11,6 +11,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 /* One partition while it is decided where it starts. */
@@ -59,13 +60,32 @@ static bool read_log_facts(struct pipeline *pipeline, const int32_t *numbers, ui
 	return true;
 }
 
+/* The last owner may have been stopped with the rows locked. */
+static void end_frozen_owner(struct pipeline *pipeline, const int32_t *numbers, uint32_t count)
+{
+	int64_t ended;
+	struct err err;
+
+	if (!position_end_frozen(pipeline->pg, pipeline->config->commands_topic, numbers, count, &ended, &err))
+		log_err(LOG_WARN, "frozen_worker_kept", &err);
+	else if (ended > 0)
+		log_event(LOG_WARN, "frozen_worker_ended",
+			  "topic=%s sessions=%" PRId64 " what=\"a worker that lost these partitions stood still in the "
+			  "middle of a batch\"",
+			  log_quotes(pipeline->config->commands_topic), ended);
+}
+
 static bool read_positions(struct pipeline *pipeline, const int32_t *numbers, uint32_t count, struct arena *arena,
 			   struct candidate *candidates, struct err *err)
 {
+	static const char lock_timeout[] = "55P03";
 	struct position *positions = arena_zarray(arena, struct position, count);
 
-	if (!position_read(pipeline->pg, pipeline->config->commands_topic, numbers, count, arena, positions, err))
+	if (!position_read(pipeline->pg, pipeline->config->commands_topic, numbers, count, arena, positions, err)) {
+		if (strcmp(err->origin, lock_timeout) == 0)
+			end_frozen_owner(pipeline, numbers, count);
 		return false;
+	}
 	for (uint32_t i = 0; i < count; i++)
 		candidates[i].position = positions[i];
 	return true;

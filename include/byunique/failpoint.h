@@ -4,6 +4,7 @@
  * BYUNIQUE_TEST_FAILPOINTS = name=action[@N], ...
  *   crash      the process kills itself, as if the machine had lost power
  *   wait:MS    so many milliseconds
+ *   freeze     the process stops itself (SIGSTOP)
  *   fail       the error that the table gives
  *   @N         at the N-th time only (default 1); @N+: from then on
  * BYUNIQUE_TEST_STUCK_MS: the watchdog's limit, instead of three minutes.

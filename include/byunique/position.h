@@ -20,6 +20,12 @@ struct position {
 bool position_read(struct pg *pg, const char *topic, const int32_t *partitions, uint32_t count, struct arena *arena,
 		   struct position *positions, struct err *err) BYU_MUST_CHECK;
 
+/* After position_read() could not lock a row in time. If that is because another worker's session is frozen in the middle of
+ * a transaction, ends the session: whoever asks was given the partitions, so nobody may store that batch any more. *ended:
+ * how many. */
+bool position_end_frozen(struct pg *pg, const char *topic, const int32_t *partitions, uint32_t count, int64_t *ended,
+			 struct err *err) BYU_MUST_CHECK;
+
 /* The worker's token on the rows of partitions[], missing ones are made with next_offsets[i]; COMMIT. Fills ids[i]. */
 bool position_claim(struct pg *pg, const char *topic, const int32_t *partitions, const int64_t *next_offsets,
 		    uint32_t count, const uint8_t token[16], const char *cluster_id, const char *group_id, int32_t *ids,

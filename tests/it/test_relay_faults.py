@@ -176,10 +176,10 @@ def thaw(zombie, relay):
     processes.wait_for(lambda: re.search(refused, zombie.log), "the zombie to be refused", 150, alive=zombie.process)
 
 
-def hold_batch(site):
+def hold_batch(site, held="begin"):
     """The worker's transaction is on its way to PostgreSQL, and does not get there → what was sent so far."""
     worker, sent = started(site, postgres=True)
-    trap = site.postgres.relay.arm(Trap("request", "begin", hold=True))
+    trap = site.postgres.relay.arm(Trap("request", held, hold=True))
     sent += site.send(*commands("during"))
     trap.wait()
     return worker, sent
@@ -205,6 +205,18 @@ def test_zombie_with_a_late_batch(site):
                        "the new owner to wait for the records")
     thaw(zombie, site.postgres.relay)
     lock.execute("ROLLBACK")
+    settle(site, sent)
+
+
+def test_zombie_with_half_a_batch(site):
+    """All of its transaction got to PostgreSQL, but not the end, which no time limit of PostgreSQL waits for. The new owner
+    ends the session that holds its rows."""
+    zombie, sent = hold_batch(site, "COMMIT")
+    successor = take_over(site, zombie)
+    successor.wait_log("event=frozen_worker_ended.* sessions=1 ", 60)
+    site.wait_results(len(sent))
+    thaw(zombie, site.postgres.relay)
+    sent += site.send(*commands("after"))
     settle(site, sent)
 
 

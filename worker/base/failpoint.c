@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum action { ACTION_NONE, ACTION_CRASH, ACTION_WAIT, ACTION_FAIL };
+enum action { ACTION_NONE, ACTION_CRASH, ACTION_FREEZE, ACTION_WAIT, ACTION_FAIL };
 
 struct place {
 	const char *name, *text;
@@ -55,6 +55,8 @@ static void read_action(struct place *place, const char *text)
 {
 	if (strcmp(text, "crash") == 0)
 		place->action = ACTION_CRASH;
+	else if (strcmp(text, "freeze") == 0)
+		place->action = ACTION_FREEZE;
 	else if (strcmp(text, "fail") == 0 && place->verdict != VERDICT_NONE)
 		place->action = ACTION_FAIL;
 	else if (strncmp(text, "wait:", 5) == 0)
@@ -101,6 +103,7 @@ bool failpoint_pass(enum failpoint failpoint, struct err *err)
 	log_event(LOG_WARN, "failpoint", "name=%s time=%u", place->name, time);
 	switch (place->action) {
 	case ACTION_CRASH: kill(getpid(), SIGKILL); pause(); return true;
+	case ACTION_FREEZE: raise(SIGSTOP); return true;
 	case ACTION_WAIT: clock_sleep_ms(place->wait_ms); return true;
 	default: err_set(err, place->verdict, "", "a failure was asked for"); return err_detail(err, "%s", place->text);
 	}

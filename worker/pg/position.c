@@ -47,27 +47,29 @@ static void read_row(const struct pg_rows *rows, int row, struct arena *arena, s
 bool position_read(struct pg *pg, const char *topic, const int32_t *partitions, uint32_t count, struct arena *arena,
 		   struct position *positions, struct err *err)
 {
-	struct pg_statement begin = {.sql = sql_begin}, select = {.sql = sql_positions};
+	struct pg_statement begin = {.sql = sql_begin}, patience = {.sql = sql_claim_patience}, select = {.sql = sql_positions};
 	struct buf numbers = BUF_EMPTY;
-	struct pg_rows *answers[2];
+	struct pg_rows *answers[3];
 	struct pg_param params[] = {text_param(topic), int4_array(&numbers, partitions, count)};
 
 	pg_pipeline_add(pg, &begin, NULL, 0);
+	pg_pipeline_add(pg, &patience, NULL, 0);
 	pg_pipeline_add(pg, &select, params, 2);
 	buf_release(&numbers);
 	bool ok = pg_pipeline_run(pg, answers, err);
 	pg_statement_release(pg, &begin);
+	pg_statement_release(pg, &patience);
 	pg_statement_release(pg, &select);
 	if (!ok)
 		return false;
 	for (uint32_t i = 0; i < count; i++) {
 		positions[i] = (struct position){.partition = partitions[i]};
-		for (int row = 0; row < pg_rows_count(answers[1]); row++)
-			if (pg_rows_int(answers[1], row, 0) == partitions[i])
-				read_row(answers[1], row, arena, &positions[i]);
+		for (int row = 0; row < pg_rows_count(answers[2]); row++)
+			if (pg_rows_int(answers[2], row, 0) == partitions[i])
+				read_row(answers[2], row, arena, &positions[i]);
 	}
-	pg_rows_free(answers[0]);
-	pg_rows_free(answers[1]);
+	for (int i = 0; i < 3; i++)
+		pg_rows_free(answers[i]);
 	return true;
 }
 
@@ -111,6 +113,20 @@ static bool run_one(struct pg *pg, const char *sql, const struct pg_param *param
 	pg_pipeline_add(pg, &statement, params, count);
 	bool ok = pg_pipeline_run(pg, rows, err);
 	pg_statement_release(pg, &statement);
+	return ok;
+}
+
+bool position_end_frozen(struct pg *pg, const char *topic, const int32_t *partitions, uint32_t count, int64_t *ended,
+			 struct err *err)
+{
+	struct buf numbers = BUF_EMPTY;
+	struct pg_rows *rows = NULL;
+	struct pg_param params[] = {text_param(topic), int4_array(&numbers, partitions, count)};
+	bool ok = run_one(pg, sql_end_frozen, params, 2, &rows, err);
+
+	*ended = ok ? pg_rows_int(rows, 0, 0) : 0;
+	pg_rows_free(rows);
+	buf_release(&numbers);
 	return ok;
 }
 

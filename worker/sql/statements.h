@@ -26,6 +26,8 @@
 	X(store_published)                                                                                             \
 	X(positions)                                                                                                   \
 	X(claim_positions)                                                                                             \
+	X(claim_patience)                                                                                              \
+	X(end_frozen)                                                                                                  \
 	X(kept_positions)                                                                                              \
 	X(expire_outcomes)                                                                                             \
 	X(slot)                                                                                                        \
