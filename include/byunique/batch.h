@@ -69,12 +69,12 @@ enum message_state {
 };
 
 struct message {
-	struct rd_kafka_message_s *raw; /* disposed of by the batch's arena */
+	struct rd_kafka_message_s *raw; /* disposed of by the batch's arena; NULL: it has no headers */
 	struct partition *partition;
 	int64_t offset;
 	int64_t follows;    /* everything below this offset was read before it */
-	struct slice key;   /* views raw; absent when null */
-	struct slice value; /* views raw; absent when null */
+	struct slice key;   /* views raw, or in the batch's arena; absent when null */
+	struct slice value; /* the same */
 	struct slice schema_header; /* value of the header __value_schema_id; views raw; absent: none, or no registry */
 	uint64_t hash;	    /* message_hash(key, value) */
 	int64_t timestamp_ms; /* of the message in Kafka; -1: none */

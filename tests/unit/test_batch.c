@@ -74,6 +74,22 @@ static void test_behind_others(void **state)
 	batch_free(second);
 }
 
+/* A message without headers lies in its batch's memory, so it moves with its bytes. */
+static void test_bytes_of_its_own(void **state)
+{
+	struct batch *batch = batch_new(1), *aside = batch_new(1);
+
+	(void)state;
+	batch->messages[batch->count++] = (struct message){.key = arena_copy(&batch->arena, SLICE_LIT("alice")),
+							   .value = arena_copy(&batch->arena, SLICE_LIT("\1\2\3"))};
+	batch_set_aside(batch, aside);
+	batch_free(batch);
+	assert_int_equal(aside->count, 1);
+	assert_true(slice_equal(aside->messages[0].key, SLICE_LIT("alice")));
+	assert_true(slice_equal(aside->messages[0].value, SLICE_LIT("\1\2\3")));
+	batch_free(aside);
+}
+
 static int disposed[MESSAGES], disposed_count;
 
 static void note(void *resource)
@@ -154,6 +170,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_set_aside),
 		cmocka_unit_test(test_behind_others),
+		cmocka_unit_test(test_bytes_of_its_own),
 		cmocka_unit_test(test_again_and_again),
 		cmocka_unit_test(test_sent_ahead),
 		cmocka_unit_test(test_both_settled),

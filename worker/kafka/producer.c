@@ -205,12 +205,15 @@ static rd_kafka_headers_t *kept_headers(const rd_kafka_headers_t *headers)
 	return kept;
 }
 
-/* The command's headers, unless they are cut, then ours. */
+/* The command's headers, unless they are cut, then ours. NULL: there are none. */
 static rd_kafka_headers_t *all_headers(const struct message *command, unsigned cuts, const struct own_headers *own)
 {
+	bool copied = (cuts & CUT_HEADERS) == 0 && command->raw != NULL;
 	rd_kafka_headers_t *headers = NULL;
 
-	if ((cuts & CUT_HEADERS) == 0 && rd_kafka_message_headers(command->raw, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR)
+	if (!copied && own->count == 0)
+		return NULL;
+	if (copied && rd_kafka_message_headers(command->raw, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR)
 		headers = own->replace && command->event_header_count > 0 ? kept_headers(headers)
 									  : rd_kafka_headers_copy(headers);
 	else
@@ -234,11 +237,13 @@ static bool produce(struct producer *producer, const char *topic, int32_t partit
 		{.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)value.base, value.len}},
 		{.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
 	};
+	size_t count = sizeof(fields) / sizeof(*fields) - (headers == NULL); /* they stand last */
 	rd_kafka_error_t *error;
 
-	while ((error = rd_kafka_produceva(producer->client, fields, sizeof(fields) / sizeof(*fields))) != NULL) {
+	while ((error = rd_kafka_produceva(producer->client, fields, count)) != NULL) {
 		if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-			rd_kafka_headers_destroy(headers);
+			if (headers != NULL)
+				rd_kafka_headers_destroy(headers);
 			return kafka_error_take(err, error, "can't produce to Kafka");
 		}
 		rd_kafka_error_destroy(error);

@@ -81,15 +81,22 @@ void batch_reserve(struct batch *batch, uint32_t capacity)
 
 /* What was attached last is found first. So it goes from the end, and then, to lie as it lay, from the beginning: messages
  * may be set aside again and again. */
-static void transfer_raw(struct batch *from, struct batch *to, const struct message *messages, uint32_t count)
+static void transfer_bytes(struct batch *from, struct batch *to, struct message *messages, uint32_t count)
 {
 	struct arena between;
 
 	arena_init(&between);
 	for (uint32_t i = count; i-- > 0;)
-		arena_transfer(&from->arena, &between, messages[i].raw);
-	for (uint32_t i = 0; i < count; i++)
-		arena_transfer(&between, &to->arena, messages[i].raw);
+		if (messages[i].raw != NULL)
+			arena_transfer(&from->arena, &between, messages[i].raw);
+	for (uint32_t i = 0; i < count; i++) {
+		if (messages[i].raw != NULL) {
+			arena_transfer(&between, &to->arena, messages[i].raw);
+			continue;
+		}
+		messages[i].key = arena_copy(&to->arena, messages[i].key);
+		messages[i].value = arena_copy(&to->arena, messages[i].value);
+	}
 	arena_release(&between);
 }
 
@@ -105,7 +112,7 @@ void batch_set_aside(struct batch *batch, struct batch *aside)
 			move(batch, &batch->messages[i], aside, &aside->messages[aside->count++]);
 		else
 			batch->messages[kept++] = batch->messages[i];
-	transfer_raw(batch, aside, aside->messages + before, moved);
+	transfer_bytes(batch, aside, aside->messages + before, moved);
 	batch->count = kept;
 	aside->assignment = batch->assignment;
 }
