@@ -99,40 +99,33 @@ void observe_trouble(struct pipeline *pipeline, const struct err *err)
 }
 
 /* Messages of a batch come from one or a few moments: neighbours with the same time are counted together. */
-static void observe_delays(struct metrics *metrics, const struct batch *batch, int64_t now_ms)
+static void observe_delays(struct metrics *metrics, const struct buf *timestamps_ms, int64_t now_ms)
 {
+	const int64_t *at_ms = (const int64_t *)(const void *)timestamps_ms->base;
+	size_t count = timestamps_ms->len / sizeof(*at_ms);
 	uint64_t times = 0;
 
-	for (uint32_t i = 0; i < batch->count; i++) {
-		int64_t at_ms = batch->messages[i].timestamp_ms;
+	for (size_t i = 0; i < count; i++) {
 		times++;
-		if (i + 1 < batch->count && batch->messages[i + 1].timestamp_ms == at_ms)
+		if (i + 1 < count && at_ms[i + 1] == at_ms[i])
 			continue;
-		if (at_ms >= 0)
-			histogram_add(metrics->answer_us, (now_ms - at_ms) * 1000, times);
+		if (at_ms[i] >= 0)
+			histogram_add(metrics->answer_us, (now_ms - at_ms[i]) * 1000, times);
 		times = 0;
 	}
 }
 
-void observe_published(struct pipeline *pipeline, const struct batch *batches)
+void observe_published(struct pipeline *pipeline, const struct publication *publication)
 {
+	bool has_letters = pipeline->config->dead_letter_topic[0] != '\0';
 	struct metrics *metrics = pipeline->metrics;
-	uint64_t codes[OUTCOME_CODES] = {0}, repeats = 0, dead_letters = 0;
 	int64_t now_ms = clock_wall_ms();
 
-	for (const struct batch *batch = batches; batch != NULL; batch = batch->next) {
-		for (uint32_t i = 0; i < batch->count; i++) {
-			const struct message *message = &batch->messages[i];
-			codes[message->answer.code]++;
-			repeats += message->state == MESSAGE_REPEATED;
-			dead_letters += outcome_is_dead_letter(message->answer.code);
-		}
-		observe_delays(metrics, batch, now_ms);
-	}
+	observe_delays(metrics, &publication->timestamps_ms, now_ms);
 	for (unsigned code = 0; code < OUTCOME_CODES; code++)
-		metric_add(&metrics->commands[code], codes[code]);
-	metric_add(metrics->repeats, repeats);
-	metric_add(metrics->dead_letters, pipeline->config->dead_letter_topic[0] != '\0' ? dead_letters : 0);
+		metric_add(&metrics->commands[code], publication->codes[code]);
+	metric_add(metrics->repeats, publication->repeats);
+	metric_add(metrics->dead_letters, has_letters ? publication->dead_letters : 0);
 	for (unsigned fate = 0; pipeline->replies != NULL && fate < REPLY_FATES; fate++)
 		metric_add(&metrics->replies[fate], pipeline->replies->fates[fate]);
 	metric_set(&metrics->last_result_ms, now_ms);

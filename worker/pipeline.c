@@ -2,7 +2,7 @@
  *
  *     fetching     fetch → decode → validate
  *     storing      recall → plan → apply        (flights.c, storing.c: one PostgreSQL transaction for each batch)
- *     publishing   answer → commit              (one Kafka transaction for all batches that are ready)
+ *     publishing   answer → commit              (publishing.c: a Kafka transaction for the batches that are ready)
  *
  * While PostgreSQL works on a batch, the next one is decoded and the one before is published. A batch has one owner at a
  * time; there are as many batches as the path can hold, so one is always at hand to be filled. */
@@ -71,19 +71,24 @@ void pipeline_pause(const struct batch *batch, int64_t pause_ms)
 		clock_sleep_ms(left_ms < WAIT_MS ? left_ms : WAIT_MS);
 }
 
-static void count_flight(struct pipeline *pipeline, int more)
+void pipeline_count_flight(struct pipeline *pipeline, int more)
 {
 	pthread_mutex_lock(&pipeline->flight_turn);
 	pipeline->in_flight += more;
 	pthread_mutex_unlock(&pipeline->flight_turn);
 }
 
-/* The batch is done, one way or the other: to be filled again. */
-static void land(struct pipeline *pipeline, struct batch *batch)
+void pipeline_recycle(struct pipeline *pipeline, struct batch *batch)
 {
 	batch_clear(batch);
 	queue_give_back(&pipeline->idle, batch);
-	count_flight(pipeline, -1);
+}
+
+/* The batch is done, one way or the other. */
+void pipeline_land(struct pipeline *pipeline, struct batch *batch)
+{
+	pipeline_recycle(pipeline, batch);
+	pipeline_count_flight(pipeline, -1);
 }
 
 /* --- storing thread ------------------------------------------------------------------------------------------------------- */
@@ -106,7 +111,7 @@ void pipeline_hand_over(struct pipeline *pipeline, struct batch *batch, bool sto
 	if (stored && push_stored(pipeline, batch, flights))
 		return;
 	batch->assignment->lost = true; /* what follows must not step over it */
-	land(pipeline, batch);
+	pipeline_land(pipeline, batch);
 }
 
 static void *storing_main(void *context)
@@ -126,70 +131,6 @@ static void *storing_main(void *context)
 			flights_land(pipeline, &flights);
 		if (flights.count == 0)
 			store_housekeeping(pipeline, idle, &last_housekeeping_ms);
-	}
-}
-
-/* --- publishing thread ---------------------------------------------------------------------------------------------------- */
-
-/* Before anything is cut, the topics are asked whether it still has to be. Trouble shows up in the transaction. */
-static bool bounds_have_grown(struct pipeline *pipeline)
-{
-	enum { RECENT_MS = 5000 };
-	struct bounds before = pipeline->bounds;
-	struct err err;
-
-	if (clock_mono_ms() - pipeline->bounds_at_ms < RECENT_MS)
-		return false;
-	if (!pipeline_learn_bounds(pipeline, &err))
-		log_err(LOG_DEBUG, "topic_settings_unknown", &err);
-	return pipeline->bounds.result_bytes > before.result_bytes || pipeline->bounds.letter_bytes > before.letter_bytes;
-}
-
-static uint32_t answer_all(struct pipeline *pipeline, struct batch *batches)
-{
-	uint32_t cut_count = 0;
-
-	for (struct batch *batch = batches; batch != NULL; batch = batch->next)
-		cut_count += answer_batch(batch, pipeline->config, pipeline->writing, &pipeline->bounds);
-	return cut_count;
-}
-
-static bool publish(struct pipeline *pipeline, struct batch *batches)
-{
-	int64_t at_us = clock_mono_us();
-	struct err err;
-
-	if (batches->assignment->lost)
-		return false;
-	if (answer_all(pipeline, batches) > 0 && bounds_have_grown(pipeline))
-		answer_all(pipeline, batches);
-	metrics_stage(pipeline->metrics, STAGE_ANSWER, &at_us);
-	pipeline->publishing = true;
-	bool ok = FAILPOINT_PASS(publish_answered, &err) && commit_batches(pipeline->producer, batches, &err);
-	pipeline->publishing = false;
-	metrics_stage(pipeline->metrics, STAGE_COMMIT, &at_us);
-	if (ok) {
-		observe_published(pipeline, batches);
-		return true;
-	}
-	replies_blame(pipeline->replies, &err);
-	return pipeline_fail(pipeline, &err);
-}
-
-static void *publishing_main(void *context)
-{
-	struct pipeline *pipeline = context;
-
-	for (;;) {
-		struct batch *batches = queue_pop_all(&pipeline->stored, 1000), *next;
-		if (batches == NULL && queue_is_closed(&pipeline->stored))
-			return NULL;
-		if (batches != NULL && !publish(pipeline, batches))
-			batches->assignment->lost = true; /* what follows must not overtake what failed */
-		for (struct batch *batch = batches; batch != NULL; batch = next) {
-			next = batch->next;
-			land(pipeline, batch);
-		}
 	}
 }
 
@@ -231,8 +172,7 @@ static void drop_aside(struct pipeline *pipeline)
 {
 	if (pipeline->aside == NULL)
 		return;
-	batch_clear(pipeline->aside);
-	queue_give_back(&pipeline->idle, pipeline->aside);
+	pipeline_recycle(pipeline, pipeline->aside);
 	pipeline->aside = NULL;
 }
 
@@ -333,10 +273,10 @@ static bool serve_group(struct pipeline *pipeline, struct batch *batch, struct e
 
 static bool push_decoded(struct pipeline *pipeline, struct batch *batch)
 {
-	count_flight(pipeline, 1); /* before anybody can land it */
+	pipeline_count_flight(pipeline, 1); /* before anybody can land it */
 	if (queue_push(&pipeline->decoded, batch, WAIT_MS))
 		return true;
-	count_flight(pipeline, -1);
+	pipeline_count_flight(pipeline, -1);
 	return false;
 }
 
@@ -401,10 +341,8 @@ static bool fetch_until_stopped(struct pipeline *pipeline, struct err *err)
 		ok = fetch_one(pipeline, &batch, err);
 	}
 	drop_aside(pipeline);
-	if (batch != NULL) {
-		batch_clear(batch);
-		queue_give_back(&pipeline->idle, batch);
-	}
+	if (batch != NULL)
+		pipeline_recycle(pipeline, batch);
 	if (ok && pipeline_has_failed(pipeline)) {
 		*err = pipeline->failure;
 		ok = false;

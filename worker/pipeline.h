@@ -5,6 +5,7 @@
  *   assignment.c  where partitions start
  *   storing.c     a batch into PostgreSQL, whatever gets in the way
  *   flights.c     batches that are sent to PostgreSQL one behind the other
+ *   publishing.c  the publishing thread: what is stored into Kafka
  *   vouch.c       is it still the same topic?
  *   watchdog.c    an end to what does not end
  *   observe.c     what is counted of it
@@ -86,7 +87,7 @@ struct pipeline {
 
 	/* Batches go round: idle → (filled) → decoded → stored → idle. */
 	struct queue idle, decoded, stored;
-	int in_flight; /* batches between the fetching thread and idle */
+	int in_flight; /* batches between the fetching thread and their end: published, or dropped */
 	pthread_mutex_t flight_turn;
 
 	/* Watchdog */
@@ -110,8 +111,8 @@ void pipeline_renew_catalogue(struct pipeline *pipeline, struct catalogue *catal
 enum {
 	DECODED_BATCHES = 1,
 	STORED_BATCHES = 2,
-	BATCHES = 2 + DECODED_BATCHES + PG_TRIPS_MAX + 2 * STORED_BATCHES, /* one being filled, one set aside, those being
-									      stored, a set being published */
+	BATCHES = 3 + DECODED_BATCHES + PG_TRIPS_MAX + STORED_BATCHES, /* one being filled, one set aside, one whose results
+									  are handed to librdkafka, those being stored */
 	BATCH_ROOM = 64, /* messages of a batch beyond a full one, for what comes in spite of a pause */
 	WAIT_MS = 100,	   /* for anything; so often the signals are looked at */
 	STUCK_MS = 180000, /* a Kafka transaction that takes longer is given up, and the process with it */
@@ -177,6 +178,12 @@ struct batch *flights_next(struct pipeline *pipeline, const struct flights *flig
 void flights_take(struct pipeline *pipeline, struct flights *flights, struct batch *batch);
 /* Wait for the oldest; when it failed, all are stored the long way. */
 void flights_land(struct pipeline *pipeline, struct flights *flights);
+/* publishing.c: a thread that ends when the queue is closed and empty. */
+void *publishing_main(void *pipeline);
+/* pipeline.c: the batch is to be filled again; so it is, and its flight is over; so many flights more. */
+void pipeline_recycle(struct pipeline *pipeline, struct batch *batch);
+void pipeline_land(struct pipeline *pipeline, struct batch *batch);
+void pipeline_count_flight(struct pipeline *pipeline, int more);
 /* pipeline.c: stored, or to be dropped. While it waits, the flights behind it are written on. */
 void pipeline_hand_over(struct pipeline *pipeline, struct batch *batch, bool stored, const struct flights *flights);
 
@@ -206,8 +213,8 @@ void observe_revoked(struct pipeline *pipeline, bool lost);
 void observe_partitions(struct pipeline *pipeline);
 /* A span failed, and the storing thread is about to react. */
 void observe_trouble(struct pipeline *pipeline, const struct err *err);
-/* The results of these batches are published. */
-void observe_published(struct pipeline *pipeline, const struct batch *batches);
+/* It is committed. */
+void observe_published(struct pipeline *pipeline, const struct publication *publication);
 
 /* assignment.c: decide where each partition starts, claim them, begin to fetch. Refused ones are logged and left out; when
  * none is left VERDICT_REFUSE. */

@@ -26,8 +26,6 @@ void queue_give_back(struct queue *queue, struct batch *batch);
 struct batch *queue_pop(struct queue *queue, int timeout_ms);
 /* The oldest batch if there is one. The reader has other things to do: queue_is_wanted() does not hear of it. */
 struct batch *queue_take(struct queue *queue);
-/* All batches there are, oldest first, linked by `next`; waits like queue_pop() for the first. */
-struct batch *queue_pop_all(struct queue *queue, int timeout_ms);
 /* Is the reader waiting for something to do? */
 bool queue_is_wanted(struct queue *queue);
 /* Wakes everybody; nothing can be pushed any more, what is in can be popped. */

@@ -153,7 +153,24 @@ bool ahead_receive(struct store *store, struct flight *flight, bool *in_doubt, s
  * their topics take them. May be called again, with other bounds. How many messages lost something. */
 uint32_t answer_batch(struct batch *batch, const struct config *config, struct schemas *schemas, const struct bounds *bounds);
 
-/* commit: results, dead letters and the group's offsets of these batches, in order, in one Kafka transaction. */
-bool commit_batches(struct producer *producer, struct batch *batches, struct err *err) BYU_MUST_CHECK;
+/* commit: results, dead letters and the group's offsets of some batches, in order, in one Kafka transaction. All zero: none is
+ * open. */
+struct publication {
+	uint32_t batch_count;
+	struct assignment *assignment; /* of all its batches; borrowed */
+	int64_t since_us;	       /* monotonic */
+	struct next_offset *offsets;   /* behind its batches, for each partition in them; owned */
+	uint32_t offset_count;
+	bool offsets_sent; /* and no batch came since */
+	/* What is counted when it is committed */
+	uint64_t codes[OUTCOME_CODES], repeats, dead_letters;
+	struct buf timestamps_ms; /* int64_t for each message; -1: it has none */
+};
+/* Begins with its first batch. The batch's memory is not needed any more then. `alone`: no other one is to be expected soon.
+ * After an error the producer is of no use. */
+bool publication_add(struct publication *publication, struct producer *producer, const struct batch *batch, bool alone,
+		     struct err *err) BYU_MUST_CHECK;
+bool publication_commit(struct publication *publication, struct producer *producer, struct err *err) BYU_MUST_CHECK;
+void publication_reset(struct publication *publication); /* none is open, whatever became of it */
 
 #endif

@@ -39,7 +39,8 @@ FAILURES += ["%s=fail@3" % name for name in ON_THE_PATH if dict(POINTS)[name] !=
 # While PostgreSQL has two batches; the first ones of a partition go one by one.
 BEHIND = ["ahead: %s=crash@%d" % (name, time) for name in AHEAD for time in (1, 3)]
 BEHIND += ["ahead: %s@%d" % (what, time) for time in (4, 5, 6) for what in (
-    "trip_sent=crash", "commit_answered=crash", "commit_answered=fail", "store_settled=crash", "publish_committed=crash")]
+    "trip_sent=crash", "commit_answered=crash", "commit_answered=fail", "store_settled=crash", "publish_half_sent=crash",
+    "publish_sent=fail", "publish_committed=crash")]
 
 
 def pairs():
@@ -124,9 +125,9 @@ class Run:
 
 
 class RunAhead(Run):
-    """All is new, and PostgreSQL is slow: one batch is sent behind the other."""
+    """All is new, and PostgreSQL is slow: one batch is sent behind the other, and several are in a Kafka transaction."""
 
-    solos = 300
+    solos = 800
 
     def messages(self):
         self.site.db.execute("""

@@ -50,27 +50,6 @@ static void test_given_back(void **state)
 	queue_destroy(&queue);
 }
 
-static void test_pop_all(void **state)
-{
-	struct batch a = {0}, b = {0}, c = {0};
-	struct queue queue;
-
-	(void)state;
-	queue_init(&queue, 3);
-	assert_null(queue_pop_all(&queue, 0));
-	queue_push(&queue, &b, 0);
-	queue_push(&queue, &a, 0);
-	queue_push(&queue, &c, 0);
-	assert_ptr_equal(queue_pop_all(&queue, 0), &b);
-	assert_ptr_equal(b.next, &a);
-	assert_ptr_equal(a.next, &c);
-	assert_null(c.next);
-	assert_true(queue_push(&queue, &c, 0)); /* there is room again, and no trace of the others */
-	assert_ptr_equal(queue_pop_all(&queue, 0), &c);
-	assert_null(c.next);
-	queue_destroy(&queue);
-}
-
 static void test_time_limits(void **state)
 {
 	struct batch a = {0}, b = {0};
@@ -104,7 +83,6 @@ static void test_close(void **state)
 	assert_false(queue_push(&queue, &b, 60000)); /* at once */
 	assert_ptr_equal(queue_pop(&queue, 60000), &a);
 	assert_null(queue_pop(&queue, 60000));
-	assert_null(queue_pop_all(&queue, 60000));
 	queue_destroy(&queue);
 }
 
@@ -189,7 +167,7 @@ static void *push_many(void *argument)
 	return NULL;
 }
 
-/* One thread writes, one reads, now one by one, now all there are. */
+/* One thread writes, one reads, waiting or not. */
 static void test_two_threads(void **state)
 {
 	struct stream *stream = xcalloc(1, sizeof(*stream));
@@ -201,11 +179,13 @@ static void test_two_threads(void **state)
 	queue_init(&stream->queue, 2);
 	pthread_create(&writer, NULL, push_many, stream);
 	for (int turn = 0;; turn++) {
-		batch = turn % 3 ? queue_pop(&stream->queue, 60000) : queue_pop_all(&stream->queue, 60000);
+		batch = turn % 3 ? NULL : queue_take(&stream->queue);
+		if (batch == NULL)
+			batch = queue_pop(&stream->queue, 60000);
 		if (batch == NULL)
 			break;
-		for (; batch != NULL; batch = batch->next)
-			assert_int_equal(batch->count, expected++);
+		assert_null(batch->next);
+		assert_int_equal(batch->count, expected++);
 	}
 	pthread_join(writer, NULL);
 	assert_int_equal(expected, MANY);
@@ -217,7 +197,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order_and_bounds), cmocka_unit_test(test_given_back),
-		cmocka_unit_test(test_order_and_bounds), cmocka_unit_test(test_pop_all),
+		cmocka_unit_test(test_order_and_bounds),
 		cmocka_unit_test(test_time_limits),	 cmocka_unit_test(test_close),
 		cmocka_unit_test(test_wanted),		 cmocka_unit_test(test_close_wakes_writer),
 		cmocka_unit_test(test_two_threads),

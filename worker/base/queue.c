@@ -114,21 +114,6 @@ struct batch *queue_take(struct queue *queue)
 	return batch;
 }
 
-struct batch *queue_pop_all(struct queue *queue, int timeout_ms)
-{
-	struct batch *batches = NULL;
-
-	pthread_mutex_lock(&queue->mutex);
-	if (wait_for_some(queue, timeout_ms)) {
-		batches = queue->first;
-		queue->first = queue->last = NULL;
-		queue->count = 0;
-		pthread_cond_broadcast(&queue->changed);
-	}
-	pthread_mutex_unlock(&queue->mutex);
-	return batches;
-}
-
 bool queue_is_wanted(struct queue *queue)
 {
 	pthread_mutex_lock(&queue->mutex);

@@ -1,6 +1,7 @@
-/* One Kafka transaction for all batches that are ready: registering its partitions with the coordinator costs most of it,
- * so it is shared under load. It begins only here, after PostgreSQL has committed: a transaction that waits for
- * PostgreSQL could outlive transaction.timeout.ms. */
+/* One Kafka transaction for several batches under load: registering its partitions with the coordinator, and telling them
+ * of its end, costs as much as thousands of results. A batch is in it when PostgreSQL has committed, and its memory is free
+ * again when the results are librdkafka's. */
+#include "byunique/clock.h"
 #include "byunique/failpoint.h"
 #include "byunique/stages.h"
 
@@ -20,57 +21,88 @@ static bool send_batch(struct producer *producer, const struct batch *batch, str
 	return true;
 }
 
-/* Batches are in order, so the last message of a partition is the furthest. */
-static uint32_t collect_offsets(const struct batch *batches, struct next_offset *offsets)
+/* Batches come in order, so the last message of a partition is the furthest. */
+static void note_offsets(struct publication *publication, const struct batch *batch)
 {
-	uint32_t count = 0;
+	struct next_offset *offsets = publication->offsets;
 
-	for (const struct batch *batch = batches; batch != NULL; batch = batch->next)
-		for (uint32_t i = 0; i < batch->count; i++) {
-			const struct message *message = &batch->messages[i];
-			uint32_t at = 0;
-			while (at < count && offsets[at].partition != message->partition->number)
-				at++;
-			offsets[at] = (struct next_offset){message->partition->number, message->offset + 1};
-			count += at == count;
-		}
-	return count;
+	for (uint32_t i = 0; i < batch->count; i++) {
+		const struct message *message = &batch->messages[i];
+		uint32_t at = 0;
+		while (at < publication->offset_count && offsets[at].partition != message->partition->number)
+			at++;
+		offsets[at] = (struct next_offset){message->partition->number, message->offset + 1};
+		publication->offset_count += at == publication->offset_count;
+	}
+	publication->offsets_sent = false;
 }
 
-static void mark_published(const struct assignment *assignment, const struct next_offset *offsets, uint32_t count)
+static void note_answers(struct publication *publication, const struct batch *batch)
 {
+	for (uint32_t i = 0; i < batch->count; i++) {
+		const struct message *message = &batch->messages[i];
+		publication->codes[message->answer.code]++;
+		publication->repeats += message->state == MESSAGE_REPEATED;
+		publication->dead_letters += outcome_is_dead_letter(message->answer.code);
+		buf_add(&publication->timestamps_ms, &message->timestamp_ms, sizeof(message->timestamp_ms));
+	}
+}
+
+static bool send_offsets(struct publication *publication, struct producer *producer, struct err *err)
+{
+	publication->offsets_sent = true;
+	return producer_offsets(producer, publication->assignment, publication->offsets, publication->offset_count, err) &&
+	       FAILPOINT_PASS(publish_offsets_sent, err);
+}
+
+static bool begin(struct publication *publication, struct producer *producer, struct assignment *assignment, struct err *err)
+{
+	publication->assignment = assignment;
+	publication->since_us = clock_mono_us();
+	publication->offsets = xcalloc(assignment->count, sizeof(*publication->offsets));
+	return producer_begin(producer, err) && FAILPOINT_PASS(publish_begun, err);
+}
+
+/* Right behind another transaction the offsets of a small one go first: they are taken as soon as Kafka is done with that one,
+ * while a topic's partitions would be put off for twenty milliseconds. Otherwise they go at the end. */
+bool publication_add(struct publication *publication, struct producer *producer, const struct batch *batch, bool alone,
+		     struct err *err)
+{
+	bool first = publication->batch_count++ == 0, offsets_first = first && alone && producer_is_settling(producer);
+
+	if (!FAILPOINT_PASS(publish_answered, err) || (first && !begin(publication, producer, batch->assignment, err)))
+		return false;
+	note_offsets(publication, batch);
+	note_answers(publication, batch);
+	return (!offsets_first || send_offsets(publication, producer, err)) && send_batch(producer, batch, err) &&
+	       FAILPOINT_PASS(publish_sent, err);
+}
+
+static void mark_published(const struct publication *publication)
+{
+	const struct assignment *assignment = publication->assignment;
+	const struct next_offset *offsets = publication->offsets;
+
 	for (uint32_t p = 0; p < assignment->count; p++)
-		for (uint32_t i = 0; i < count; i++)
+		for (uint32_t i = 0; i < publication->offset_count; i++)
 			if (offsets[i].partition == assignment->partitions[p].number &&
 			    offsets[i].offset > assignment->partitions[p].published)
 				assignment->partitions[p].published = offsets[i].offset;
 }
 
-static bool send_offsets(struct producer *producer, const struct assignment *assignment, const struct next_offset *offsets,
-			 uint32_t count, struct err *err)
+bool publication_commit(struct publication *publication, struct producer *producer, struct err *err)
 {
-	return producer_offsets(producer, assignment, offsets, count, err) && FAILPOINT_PASS(publish_offsets_sent, err);
+	bool ok = (publication->offsets_sent || send_offsets(publication, producer, err)) && producer_commit(producer, err) &&
+		  FAILPOINT_PASS(publish_committed, err);
+	if (ok)
+		mark_published(publication);
+	FAILPOINT_REACH(publish_marked);
+	return ok;
 }
 
-/* Right behind another transaction the offsets go first: they are taken as soon as Kafka is done with that one, while a
- * topic's partitions would be put off for twenty milliseconds. Otherwise they go beside the messages. */
-bool commit_batches(struct producer *producer, struct batch *batches, struct err *err)
+void publication_reset(struct publication *publication)
 {
-	const struct assignment *assignment = batches->assignment;
-	struct next_offset *offsets = xcalloc(assignment->count, sizeof(*offsets));
-	uint32_t count = collect_offsets(batches, offsets);
-	bool offsets_first = producer_is_settling(producer);
-	bool ok = producer_begin(producer, err) && FAILPOINT_PASS(publish_begun, err) &&
-		  (!offsets_first || send_offsets(producer, assignment, offsets, count, err));
-
-	for (const struct batch *batch = batches; ok && batch != NULL; batch = batch->next)
-		ok = send_batch(producer, batch, err);
-	ok = ok && FAILPOINT_PASS(publish_sent, err) &&
-	     (offsets_first || send_offsets(producer, assignment, offsets, count, err)) && producer_commit(producer, err) &&
-	     FAILPOINT_PASS(publish_committed, err);
-	if (ok)
-		mark_published(assignment, offsets, count);
-	FAILPOINT_REACH(publish_marked);
-	free(offsets);
-	return ok;
+	free(publication->offsets);
+	buf_release(&publication->timestamps_ms);
+	*publication = (struct publication){.timestamps_ms = BUF_EMPTY};
 }
