@@ -86,9 +86,9 @@ class Run:
         return gen.Message(self.world.partition_of(customer), customer.encode(),
                            encode(Command(new_id(), customer, "Phone", attributes)), [])
 
-    def meet(self, failpoint):
+    def meet(self, failpoint, **variables):
         """A worker that meets its failpoint, wherever that is."""
-        worker = self.site.worker(failpoints=failpoint)
+        worker = self.site.worker(failpoints=failpoint, variables=variables)
 
         def struck():
             return "failpoint name=%s " % failpoint.split("=")[0] in worker.log
@@ -204,7 +204,7 @@ def test_a_kafka_transaction_that_never_ends(postgres, kafka, tmp_path, place):
     run = Run(postgres, kafka, tmp_path)
     try:
         run.begin()
-        worker = run.meet("%s=wait:600000" % place)
+        worker = run.meet("%s=wait:600000" % place, BYUNIQUE_TEST_STUCK_MS="5000")
         assert worker.wait(60) == 4
         assert "event=stuck" in worker.log
         run.end()

@@ -82,12 +82,13 @@ class Site:
         if files:
             byunique.must(self.settings, "schema", "apply", *files)
 
-    def worker(self, failpoints=None, **settings):
-        """Start a worker; keys with dots come as {"a.b": …} in settings. failpoints: include/byunique/failpoint.h."""
+    def worker(self, failpoints=None, variables=None, **settings):
+        """Start a worker; keys with dots come as {"a.b": …} in settings. failpoints, and variables of the environment:
+        include/byunique/failpoint.h."""
         log = self.folder / ("%s-worker-%d.log" % (self.schema, len(self.workers) + 1))
         worker = byunique.Worker(dict(self.settings, **settings), log, failpoints)
         self.workers.append(worker)
-        return worker.start()
+        return worker.start(**(variables or {}))
 
     def running(self, **settings):
         """Start a worker and wait until all partitions are assigned to the workers that run."""
