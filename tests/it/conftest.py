@@ -62,7 +62,7 @@ def site(sites):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Shows the workers' logs, and the test's own, with a failure."""
+    """Shows the workers' logs, the test's own and what PostgreSQL's sessions do with a failure."""
     outcome = yield
     report = outcome.get_result()
     if report.failed:
@@ -71,3 +71,5 @@ def pytest_runtest_makereport(item, call):
                 report.sections.append((worker.log_path.name, processes.tail(worker.log_path)))
             for path in site.logs:
                 report.sections.append((path.name, processes.tail(path, 300)))
+        for server in {site.postgres for site in getattr(item, "sites", [])}:
+            report.sections.append(("PostgreSQL's sessions", server.sessions()))

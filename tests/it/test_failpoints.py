@@ -109,7 +109,7 @@ class Run:
         site, world = self.site, self.world
         if not site.workers[-1].alive:
             site.worker()
-        processes.wait_for(self.answered, "all results", timeout_s=90, alive=site.workers[-1].process)
+        site.wait_results(len(self.sent), timeout_s=90)
         assert site.workers[-1].stop() == 0
         results = site.result_reader.to_end()
         check.all_results(site, self.sent, check.run_model(world.model, self.sent), results)
@@ -118,10 +118,6 @@ class Run:
         assert site.admin.committed(site.group, site.commands) == site.admin.log_ends(site.commands)
         effects = collections.Counter(site.db.execute("SELECT customer_id FROM effect WHERE description = 'once'"))
         assert sorted(effects.values()) == [1] * self.solos, "effects that are lost or doubled"
-
-    def answered(self):
-        self.site.result_reader.poll()
-        return len(self.site.result_reader.seen) >= len(self.sent)
 
 
 class RunAhead(Run):

@@ -2,6 +2,7 @@
 topics and groups. Nothing here shares code with the worker."""
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import List, Optional, Tuple
 
@@ -55,10 +56,11 @@ class Result(Record):
 
 
 class TopicReader:
-    """Reads a topic from its beginning, all partitions, as a read_committed consumer."""
+    """Reads a topic from its beginning, all partitions, as a read_committed consumer. source: the group and the topic of
+    which it is made."""
 
-    def __init__(self, servers, topic, make=lambda record: record):
-        self.topic, self.make = topic, make
+    def __init__(self, servers, topic, make=lambda record: record, source=None):
+        self.servers, self.topic, self.make, self.source = servers, topic, make, source
         self.seen = []
         self.ends = {}  # partition → offset at which its end was met
         self.consumer = Consumer(dict(QUIET, **{
@@ -87,12 +89,26 @@ class TopicReader:
         while len(self.seen) < count:
             self.poll()
             if time.monotonic() > deadline:
-                raise AssertionError("%d of %d messages in %s after %s s" % (
-                    len(self.seen), count, self.topic, timeout_s))
+                raise AssertionError("%d of %d messages in %s after %s s: %s" % (
+                    len(self.seen), count, self.topic, timeout_s, self._standing()))
             if alive is not None and not alive.alive:
                 raise AssertionError("the worker ended, code %s, after %d of %d messages" % (
                     alive.process.returncode, len(self.seen), count))
         return self.seen
+
+    def _standing(self):
+        """For what is missing: was it never made, or does it lie behind the stable end, in a transaction that is open?"""
+        told, partitions = [], len(self.partitions)
+        try:
+            for what, level in (("ends", "read_uncommitted"), ("stable ends", "read_committed")):
+                with closing(Onlooker(self.servers, "any", self.topic, partitions, **{"isolation.level": level})) as looker:
+                    told.append("%s %s" % (what, looker.log_ends()))
+            if self.source:
+                with closing(Onlooker(self.servers, *self.source, partitions)) as looker:
+                    told.append("the group is at %s, its topic ends at %s" % (looker.committed(), looker.log_ends()))
+        except Exception as error:  # whatever it is, it must not take the place of what failed
+            told.append("more is not known (%s)" % error)
+        return ", ".join(told)
 
     def to_end(self, timeout_s=30):
         """Read what is committed now → all messages."""
@@ -224,9 +240,9 @@ class Onlooker:
 
     TIMEOUT_S = 5
 
-    def __init__(self, servers, group, topic, partitions):
+    def __init__(self, servers, group, topic, partitions, **config):
         self.consumer = Consumer(dict(QUIET, **{"bootstrap.servers": servers, "group.id": group,
-                                                "enable.auto.commit": False}))
+                                                "enable.auto.commit": False}, **config))
         self.partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
 
     def committed(self):

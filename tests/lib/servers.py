@@ -70,6 +70,10 @@ local all all trust
 host all guarded 127.0.0.1/32 scram-sha-256
 host all all 127.0.0.1/32 trust
 """
+    SESSIONS = r"""
+SELECT format('%s %s %s %s, blocked by %s, since %s: %s', pid, usename, state, concat_ws(' ', wait_event_type, wait_event),
+              pg_blocking_pids(pid), query_start, left(regexp_replace(query, '\s+', ' ', 'g'), 200))
+FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY pid"""
 
     def __init__(self, more_settings=""):
         self.more_settings = more_settings
@@ -172,6 +176,14 @@ host all all 127.0.0.1/32 trust
 
     def connect(self, user="postgres", dbname="byunique"):
         return psycopg.connect(self.conninfo(user, dbname), autocommit=True, connect_timeout=5)
+
+    def sessions(self):
+        """What each session does, for the report of a failure."""
+        try:
+            with self.connect() as connection:
+                return "\n".join(text for [text] in connection.execute(self.SESSIONS))
+        except Exception as error:  # whatever it is, it must not take the place of what failed
+            return "(%s)" % error
 
 
 class PgBouncer:

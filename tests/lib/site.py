@@ -112,7 +112,7 @@ class Site:
     # Messages
 
     def reader(self, topic, make=lambda record: record):
-        reader = client.TopicReader(self.kafka.servers, topic, make)
+        reader = client.TopicReader(self.kafka.servers, topic, make, (self.group, self.commands))
         self._open.append(reader)
         return reader
 
