@@ -179,8 +179,8 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(OBJECTS)
 #: make fuzz         a minute of libFuzzer for each target (needs clang)
 FUZZ_SECONDS ?= 60
 fuzz:
-	@for target in $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c))); do \
-		tests/fuzz/run $$target $(FUZZ_SECONDS) || exit 1; done
+	@printf '%s\n' $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c))) | \
+		xargs -P "$$(nproc)" -I TARGET tests/fuzz/run TARGET $(FUZZ_SECONDS)
 
 #: make lint         cppcheck, shellcheck and the rules of the house
 lint:
