@@ -13,7 +13,7 @@ from psycopg import sql
 from lib import byunique, gen, processes, schemas
 from lib.client import Sender
 from lib.gen import Message
-from lib.site import new_id
+from lib.site import SOON_GONE, new_id
 from lib.wire import Command
 
 
@@ -96,6 +96,7 @@ def test_nothing_there(site):
 
 
 def test_clean_after_random_messages_and_kills(site):
+    site.settings.update(SOON_GONE)
     world = gen.World(4711, site.partitions)
     site.init(*schemas.ALL)
     site.fill(world.model)
@@ -117,6 +118,7 @@ def test_clean_after_random_messages_and_kills(site):
 
 def test_no_false_finding_under_load(site):
     """Again and again while two workers run and one of them is killed and started again."""
+    site.settings.update(SOON_GONE)
     world = gen.World(99, site.partitions)
     site.init(*schemas.ALL)
     site.fill(world.model)

@@ -9,7 +9,7 @@ import pytest
 from lib import check, client, gen, processes, schemas
 from lib.gen import Message
 from lib.model import DONE
-from lib.site import new_id
+from lib.site import SOON_GONE, new_id
 from lib.wire import Command, encode
 
 
@@ -61,6 +61,7 @@ def bytes_by_source(results):
 
 def test_killed_in_the_middle(site):
     """kill -9 at several moments; small batches, so that there are many places to be killed at."""
+    site.settings.update(SOON_GONE)
     world = random_site(site, 11)
     sent = site.send(*world.messages(4000))
     for at in (1, 700, 1500):
@@ -101,6 +102,7 @@ def commands_for(site, text):
 
 def test_killed_before_the_database_committed(locked):
     site = locked
+    site.settings.update(SOON_GONE)
     sent = site.send(*commands_for(site, "once"))
     worker = site.worker()
     wait_blocked(site)
@@ -116,6 +118,7 @@ def test_killed_before_the_database_committed(locked):
 def test_killed_between_the_commits(locked):
     """PostgreSQL has committed, Kafka knows nothing of it, the worker dies: the stored outcomes are published."""
     site = locked
+    site.settings.update(SOON_GONE)
     sent = site.send(*commands_for(site, "once"), phone("nobody", "x"), *[Message(0, b"k", b"broken", [("h", None)])])
     worker = site.worker(**{"batch.max.commands": 1000})
     wait_blocked(site)
@@ -287,6 +290,7 @@ def test_two_workers(site):
 
 def test_killed_beside_another(site):
     """A worker dies and does not come back: the other one takes over its partitions and its unfinished results."""
+    site.settings.update(SOON_GONE)
     world = random_site(site, 14)
     messages = world.messages(3000)
     settings = {"batch.max.commands": 50}
@@ -303,6 +307,7 @@ def test_killed_beside_another(site):
 
 def test_frozen_and_continued(site):
     """A worker is stopped for longer than its session, another one takes over; when it goes on it does no harm."""
+    site.settings.update(SOON_GONE)
     world = random_site(site, 15)
     messages = world.messages(3000)
     sent = site.send(*messages[:2000])
@@ -323,12 +328,13 @@ def test_frozen_and_continued(site):
 
 def test_frozen_alone(site):
     """Nobody took over meanwhile: the worker itself, or its successor, goes on."""
+    site.settings.update(SOON_GONE)
     world = random_site(site, 16)
     sent = site.send(*world.messages(1500))
     worker = site.worker(**{"batch.max.commands": 20})
     site.wait_results(100)
     worker.freeze()
-    time.sleep(8)
+    processes.wait_for(lambda: not site.admin.members(site.group), "the group to expel it")
     worker.thaw()
     sent += site.send(*world.messages(500))
     deadline = time.monotonic() + 60

@@ -17,7 +17,7 @@ import pytest
 
 from lib import byunique, check, gen, processes, schemas
 from lib.servers import ROOT
-from lib.site import Site, new_id
+from lib.site import SOON_GONE, Site, new_id
 from lib.wire import Command, encode
 
 SEED = int(os.environ.get("BYUNIQUE_SEED", "1"))
@@ -51,7 +51,6 @@ def pairs():
 
 
 SOLO = 60
-QUICK = {"kafka.session.timeout.ms": "2000", "kafka.heartbeat.interval.ms": "300", "batch.max.commands": "25"}
 
 
 class Run:
@@ -60,7 +59,7 @@ class Run:
     solos = SOLO
 
     def __init__(self, postgres, kafka, folder):
-        self.site = Site(postgres, kafka, folder, partitions=2, **QUICK)
+        self.site = Site(postgres, kafka, folder, partitions=2, **SOON_GONE, **{"batch.max.commands": "25"})
         self.world = gen.World(SEED, self.site.partitions)
         self.sent = []
 

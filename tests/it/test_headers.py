@@ -14,7 +14,7 @@ from confluent_kafka.admin import (AclBinding, AclOperation, AclPermissionType, 
 from lib import admin, byunique, processes, schemas, wire
 from lib.gen import Message
 from lib.servers import Kafka
-from lib.site import new_id
+from lib.site import SOON_GONE, new_id
 from lib.wire import Command
 
 TRACE = [("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), ("tracestate", b"congo=t61rcWkgMzE"),
@@ -344,7 +344,7 @@ CRASHES = ["publish_half_sent=crash", "publish_offsets_sent=crash", "publish_com
 
 def test_a_reply_comes_once(asked):
     """Whatever happens while it is on its way."""
-    site = asked(**{"kafka.session.timeout.ms": "2000", "kafka.heartbeat.interval.ms": "300", "batch.max.commands": "7"})
+    site = asked(**SOON_GONE, **{"batch.max.commands": "7"})
     sent = []
     for failpoint in CRASHES:
         sent += site.send(*[ask(site.replies, number % 3) for number in range(20)])

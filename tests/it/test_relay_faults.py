@@ -9,7 +9,7 @@ import pytest
 from lib import check, client, processes, referee, schemas
 from lib.model import DONE
 from lib.relay import Trap
-from lib.site import new_id
+from lib.site import SOON_GONE, new_id
 from lib.wire import Command
 
 CUSTOMERS = ["c%d" % number for number in range(10)]
@@ -107,6 +107,7 @@ def test_commit_lost(site):
 
 @pytest.mark.parametrize("kind", ["request", "reply"])
 def test_killed_when_the_fate_of_commit_was_open(site, kind):
+    site.settings.update(SOON_GONE)
     worker, sent = started(site, postgres=True)
     trap = site.postgres.relay.arm(Trap(kind, "COMMIT", keep_out=True))
     sent += site.send(*commands("during"))
@@ -148,6 +149,7 @@ def test_end_of_transaction_of_unknown_fate(site, kind):
 
 @pytest.mark.parametrize("kind", ["request", "reply"])
 def test_killed_when_the_fate_of_the_transaction_was_open(site, kind):
+    site.settings.update(SOON_GONE)
     worker, sent = started(site, kafka=True)
     trap = site.kafka.relay.arm(Trap(kind, "EndTxn", keep_out=True))
     sent += site.send(*commands("during"))
@@ -196,6 +198,7 @@ def test_late_batch_is_refused_by_the_fence(site):
 
 def test_zombie_with_a_late_batch(site):
     """Its transaction comes late, and in the midst of the new owner's, which waits for records."""
+    site.settings.update(SOON_GONE)
     zombie, sent = hold_batch(site)
     lock = site.second_connection()
     lock.execute("BEGIN")
@@ -211,6 +214,7 @@ def test_zombie_with_a_late_batch(site):
 def test_zombie_with_half_a_batch(site):
     """All of its transaction got to PostgreSQL, but not the end, which no time limit of PostgreSQL waits for. The new owner
     ends the session that holds its rows."""
+    site.settings.update(SOON_GONE)
     zombie, sent = hold_batch(site, "COMMIT")
     successor = take_over(site, zombie)
     successor.wait_log("event=frozen_worker_ended.* sessions=1 ", 60)
@@ -224,6 +228,7 @@ def test_zombie_with_half_a_batch(site):
 def test_zombie_is_refused_by_the_group(site, held):
     """It has applied its batch and is about to publish when it freezes. The new owner publishes what is stored; what the
     zombie says then comes from a generation that is over, or for a transaction that is."""
+    site.settings.update(SOON_GONE)
     zombie, sent = started(site, kafka=True)
     trap = site.kafka.relay.arm(Trap("request", held, hold=True))
     sent += site.send(*commands("during"))

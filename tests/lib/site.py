@@ -11,6 +11,8 @@ from lib import byunique, client, gen, processes, wire
 from lib.model import ascii_lower
 
 _numbers = itertools.count(1)
+# For tests whose workers are killed or frozen, and that one rebalance more would not disturb: partitions are free soon.
+SOON_GONE = {"kafka.session.timeout.ms": "2000", "kafka.heartbeat.interval.ms": "300"}
 EFFECTS = """
 CREATE TABLE effect (number bigserial, customer_id text, description text);
 CREATE FUNCTION note_effect() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema} AS $$
