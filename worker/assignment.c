@@ -11,7 +11,6 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 
 /* One partition while it is decided where it starts. */
@@ -78,11 +77,10 @@ static void end_frozen_owner(struct pipeline *pipeline, const int32_t *numbers, 
 static bool read_positions(struct pipeline *pipeline, const int32_t *numbers, uint32_t count, struct arena *arena,
 			   struct candidate *candidates, struct err *err)
 {
-	static const char lock_timeout[] = "55P03";
 	struct position *positions = arena_zarray(arena, struct position, count);
 
-	if (!position_read(pipeline->pg, pipeline->config->commands_topic, numbers, count, arena, positions, err)) {
-		if (strcmp(err->origin, lock_timeout) == 0)
+	if (!position_read(pipeline->pg, pipeline->config->commands_topic, numbers, count, true, arena, positions, err)) {
+		if (pg_lock_was_missing(err))
 			end_frozen_owner(pipeline, numbers, count);
 		return false;
 	}

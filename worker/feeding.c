@@ -162,7 +162,7 @@ static bool claim(struct feed *feed, const char *cluster_id, struct arena *arena
 		numbers[i] = assignment->partitions[i].number;
 		next_offsets[i] = assignment->partitions[i].next_offset;
 	}
-	bool ok = position_read(pipeline->pg, topic, numbers, count, arena, positions, err) &&
+	bool ok = position_read(pipeline->pg, topic, numbers, count, false, arena, positions, err) &&
 		  check_rows(feed, positions, err) &&
 		  position_claim(pipeline->pg, topic, numbers, next_offsets, count, assignment->token, cluster_id, group,
 				 ids, err);

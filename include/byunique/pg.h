@@ -34,6 +34,8 @@ void pg_rows_free(struct pg_rows *rows);			      /* NULL is fine */
 bool pg_script(struct pg *pg, const char *sql, struct err *err) BYU_MUST_CHECK;
 /* End a transaction that went wrong, if one is open; whatever it says, the transaction is gone afterwards. */
 void pg_rollback(struct pg *pg);
+/* Did it fail because somebody else kept a lock for longer than lock_timeout? */
+bool pg_lock_was_missing(const struct err *err);
 /* One statement with text parameters (NULL: null). *rows may be NULL when the answer doesn't matter. */
 bool pg_query(struct pg *pg, const char *sql, const char *const *params, int param_count, struct pg_rows **rows,
 	      struct err *err) BYU_MUST_CHECK;

@@ -16,9 +16,10 @@ struct position {
 };
 
 /* Opens a transaction and locks the rows, so that a batch under way elsewhere ends first. Fills positions[i] for
- * partitions[i]. The caller ends the transaction: position_claim(), or pg_rollback(). */
-bool position_read(struct pg *pg, const char *topic, const int32_t *partitions, uint32_t count, struct arena *arena,
-		   struct position *positions, struct err *err) BYU_MUST_CHECK;
+ * partitions[i]. The caller ends the transaction: position_claim(), or pg_rollback(). `again`: the caller asks again when a
+ * lock is missing, so it is waited for five seconds in place of thirty. */
+bool position_read(struct pg *pg, const char *topic, const int32_t *partitions, uint32_t count, bool again,
+		   struct arena *arena, struct position *positions, struct err *err) BYU_MUST_CHECK;
 
 /* After position_read() could not lock a row in time. If that is because another worker's session is frozen in the middle of
  * a transaction, ends the session: whoever asks was given the partitions, so nobody may store that batch any more. *ended:

@@ -44,16 +44,18 @@ static void read_row(const struct pg_rows *rows, int row, struct arena *arena, s
 	position->group_id = arena_copy(arena, pg_rows_bytes(rows, row, 7));
 }
 
-bool position_read(struct pg *pg, const char *topic, const int32_t *partitions, uint32_t count, struct arena *arena,
-		   struct position *positions, struct err *err)
+bool position_read(struct pg *pg, const char *topic, const int32_t *partitions, uint32_t count, bool again,
+		   struct arena *arena, struct position *positions, struct err *err)
 {
 	struct pg_statement begin = {.sql = sql_begin}, patience = {.sql = sql_claim_patience}, select = {.sql = sql_positions};
 	struct buf numbers = BUF_EMPTY;
 	struct pg_rows *answers[3];
+	int last = again ? 2 : 1; /* the answer that has rows */
 	struct pg_param params[] = {text_param(topic), int4_array(&numbers, partitions, count)};
 
 	pg_pipeline_add(pg, &begin, NULL, 0);
-	pg_pipeline_add(pg, &patience, NULL, 0);
+	if (again)
+		pg_pipeline_add(pg, &patience, NULL, 0);
 	pg_pipeline_add(pg, &select, params, 2);
 	buf_release(&numbers);
 	bool ok = pg_pipeline_run(pg, answers, err);
@@ -64,11 +66,11 @@ bool position_read(struct pg *pg, const char *topic, const int32_t *partitions, 
 		return false;
 	for (uint32_t i = 0; i < count; i++) {
 		positions[i] = (struct position){.partition = partitions[i]};
-		for (int row = 0; row < pg_rows_count(answers[2]); row++)
-			if (pg_rows_int(answers[2], row, 0) == partitions[i])
-				read_row(answers[2], row, arena, &positions[i]);
+		for (int row = 0; row < pg_rows_count(answers[last]); row++)
+			if (pg_rows_int(answers[last], row, 0) == partitions[i])
+				read_row(answers[last], row, arena, &positions[i]);
 	}
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i <= last; i++)
 		pg_rows_free(answers[i]);
 	return true;
 }

@@ -54,6 +54,11 @@ enum verdict pg_verdict(const char *sqlstate)
 	return rule_of(sqlstate)->verdict;
 }
 
+bool pg_lock_was_missing(const struct err *err)
+{
+	return strcmp(err->origin, "55P03") == 0;
+}
+
 /* 0A000 has many causes, and its message many languages: the server's own function tells the one that is meant. */
 static bool is_stale_plan(const PGresult *result)
 {
