@@ -5,26 +5,16 @@
 
 #include "byunique/cli.h"
 #include "byunique/clock.h"
+#include "byunique/failpoint.h"
 #include "byunique/log.h"
 #include "byunique/signals.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 /* How long something has gone on. */
 static void count(int64_t *spent_ms, bool goes_on, int64_t step_ms)
 {
 	*spent_ms = goes_on ? *spent_ms + step_ms : 0;
-}
-
-static int64_t stuck_ms(void)
-{
-#ifdef BYUNIQUE_FAILPOINTS
-	const char *given = getenv("BYUNIQUE_TEST_STUCK_MS");
-	if (given != NULL)
-		return strtoll(given, NULL, 10);
-#endif
-	return STUCK_MS;
 }
 
 /* Told to stop, and the time to finish is long over: a group that can't be left expels this member by itself. */
@@ -39,7 +29,8 @@ static void *watchdog_main(void *context)
 {
 	enum { STEP_MAX_MS = 2 * WAIT_MS, GRACE_MS = 10000 };
 	struct pipeline *pipeline = context;
-	int64_t publishing_ms = 0, closing_ms = 0, stopping_ms = 0, most_ms = stuck_ms(), last_ms = clock_mono_ms();
+	int64_t publishing_ms = 0, closing_ms = 0, stopping_ms = 0, last_ms = clock_mono_ms();
+	int64_t most_ms = FAILPOINT_MS("BYUNIQUE_TEST_STUCK_MS", STUCK_MS);
 
 	while (!pipeline->unwatched) {
 		clock_sleep_ms(WAIT_MS);

@@ -17,6 +17,8 @@
 
 #include "byunique/err.h"
 
+#include <stdint.h>
+
 #ifdef BYUNIQUE_FAILPOINTS
 
 enum failpoint {
@@ -31,13 +33,18 @@ bool failpoint_pass(enum failpoint failpoint, struct err *err) BYU_MUST_CHECK;
 /* For places that can't fail. */
 void failpoint_reach(enum failpoint failpoint);
 
+/* A time limit: what the environment's variable says, or what it is otherwise. */
+int64_t failpoint_ms(const char *variable, int64_t otherwise_ms);
+
 #define FAILPOINT_PASS(name, err) failpoint_pass(AT_##name, err)
 #define FAILPOINT_REACH(name) failpoint_reach(AT_##name)
+#define FAILPOINT_MS(variable, otherwise_ms) failpoint_ms(variable, otherwise_ms)
 
 #else
 
 #define FAILPOINT_PASS(name, err) ((void)(err), true)
 #define FAILPOINT_REACH(name) ((void)0)
+#define FAILPOINT_MS(variable, otherwise_ms) (otherwise_ms)
 
 #endif
 #endif

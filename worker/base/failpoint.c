@@ -117,4 +117,10 @@ void failpoint_reach(enum failpoint failpoint)
 		die("%s", err.what);
 }
 
+int64_t failpoint_ms(const char *variable, int64_t otherwise_ms)
+{
+	const char *given = getenv(variable);
+	return given != NULL ? strtoll(given, NULL, 10) : otherwise_ms;
+}
+
 #endif

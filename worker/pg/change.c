@@ -3,11 +3,11 @@
  * long as it lasts. So no lock is waited for longer than a second; then the transaction is given up, which lets the others
  * pass, and tried again. Rejected: NOWAIT, which hardly ever gets in where batches follow each other. */
 #include "byunique/clock.h"
+#include "byunique/failpoint.h"
 #include "byunique/log.h"
 
 #include "internal.h"
 
-#include <stdlib.h>
 
 enum {
 	PATIENCE_MS = 300000,
@@ -20,18 +20,7 @@ static const char begin[] = "BEGIN; SET LOCAL lock_timeout = '1s'";
 
 static int64_t patience_ms(void)
 {
-#ifdef BYUNIQUE_FAILPOINTS
-	const char *given = getenv("BYUNIQUE_TEST_PATIENCE_MS");
-
-	if (given != NULL)
-		return strtoll(given, NULL, 10);
-#endif
-	return PATIENCE_MS;
-}
-
-static bool lock_was_missing(const struct err *err)
-{
-	return strncmp(err->origin, "55P03", 5) == 0;
+	return FAILPOINT_MS("BYUNIQUE_TEST_PATIENCE_MS", PATIENCE_MS);
 }
 
 static bool try_once(struct pg *pg, pg_step *step, void *arg, struct err *err)
@@ -57,7 +46,7 @@ bool pg_change(struct pg *pg, pg_step *step, void *arg, struct err *err)
 	for (unsigned attempt = 0;; attempt++) {
 		if (try_once(pg, step, arg, err))
 			return true;
-		if (!lock_was_missing(err))
+		if (!pg_lock_was_missing(err))
 			return false;
 		if (clock_mono_ms() >= give_up_ms)
 			return fail(err);

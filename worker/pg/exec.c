@@ -128,22 +128,12 @@ static bool connection_lost(struct pg *pg, struct err *err)
 
 /* --- waiting ---------------------------------------------------------------------------------------------------- */
 
-static int64_t answer_ms(void)
-{
-#ifdef BYUNIQUE_FAILPOINTS
-	const char *given = getenv("BYUNIQUE_TEST_ANSWER_MS");
-	if (given != NULL)
-		return strtoll(given, NULL, 10);
-#endif
-	return PG_DEADLINE_MS;
-}
-
 /* Only a worker's statements have a deadline: what a person runs may take its time. */
 static int64_t deadline_of(const struct pg *pg)
 {
 	if (pg->limit_ms > 0)
 		return clock_mono_ms() + pg->limit_ms;
-	return pg->is_worker ? clock_mono_ms() + answer_ms() : INT64_MAX;
+	return pg->is_worker ? clock_mono_ms() + FAILPOINT_MS("BYUNIQUE_TEST_ANSWER_MS", PG_DEADLINE_MS) : INT64_MAX;
 }
 
 static void *cancel_main(void *handle)
