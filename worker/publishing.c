@@ -83,15 +83,12 @@ static bool add(struct pipeline *pipeline, struct publication *publication, stru
 		return true;
 	}
 	if (!answer(pipeline, publication, batch, err)) {
-		batch->assignment->lost = true;
 		pipeline_land(pipeline, batch);
 		return false;
 	}
 	pipeline->publishing = true;
 	bool ok = publication_add(publication, pipeline->producer, batch, !is_full, err);
 	pipeline->publishing = false;
-	if (!ok)
-		batch->assignment->lost = true;
 	pipeline_recycle(pipeline, batch);
 	return ok;
 }
@@ -101,8 +98,7 @@ static void fail(struct pipeline *pipeline, struct publication *publication, str
 {
 	replies_blame(pipeline->replies, err);
 	pipeline_fail(pipeline, err);
-	if (publication->assignment != NULL)
-		publication->assignment->lost = true;
+	publication->assignment->lost = true;
 	pipeline_count_flight(pipeline, -(int)publication->batch_count);
 	publication_reset(publication);
 }
@@ -110,7 +106,7 @@ static void fail(struct pipeline *pipeline, struct publication *publication, str
 void *publishing_main(void *context)
 {
 	struct pipeline *pipeline = context;
-	struct publication publication = {.timestamps_ms = BUF_EMPTY};
+	struct publication publication = {0};
 	bool is_full = false;
 	struct err err;
 

@@ -55,11 +55,10 @@ static bool send_offsets(struct publication *publication, struct producer *produ
 	       FAILPOINT_PASS(publish_offsets_sent, err);
 }
 
-static bool begin(struct publication *publication, struct producer *producer, struct assignment *assignment, struct err *err)
+static bool begin(struct publication *publication, struct producer *producer, struct err *err)
 {
-	publication->assignment = assignment;
 	publication->since_us = clock_mono_us();
-	publication->offsets = xcalloc(assignment->count, sizeof(*publication->offsets));
+	publication->offsets = xcalloc(publication->assignment->count, sizeof(*publication->offsets));
 	return producer_begin(producer, err) && FAILPOINT_PASS(publish_begun, err);
 }
 
@@ -70,7 +69,8 @@ bool publication_add(struct publication *publication, struct producer *producer,
 {
 	bool first = publication->batch_count++ == 0, offsets_first = first && alone && producer_is_settling(producer);
 
-	if (!FAILPOINT_PASS(publish_answered, err) || (first && !begin(publication, producer, batch->assignment, err)))
+	publication->assignment = batch->assignment;
+	if (!FAILPOINT_PASS(publish_answered, err) || (first && !begin(publication, producer, err)))
 		return false;
 	note_offsets(publication, batch);
 	note_answers(publication, batch);
@@ -104,5 +104,5 @@ void publication_reset(struct publication *publication)
 {
 	free(publication->offsets);
 	buf_release(&publication->timestamps_ms);
-	*publication = (struct publication){.timestamps_ms = BUF_EMPTY};
+	*publication = (struct publication){0};
 }
