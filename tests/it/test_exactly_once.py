@@ -90,12 +90,6 @@ def locked(site):
     return site
 
 
-def wait_blocked(site):
-    def blocked():
-        return site.db.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]
-    processes.wait_for(blocked, "the worker to wait for the record", alive=site.workers[-1].process)
-
-
 def commands_for(site, text):
     return [phone("c%d" % number, text) for number in range(10)]
 
@@ -105,7 +99,7 @@ def test_killed_before_the_database_committed(locked):
     site.settings.update(SOON_GONE)
     sent = site.send(*commands_for(site, "once"))
     worker = site.worker()
-    wait_blocked(site)
+    site.wait_blocked()
     worker.kill()
     site.locker.execute("COMMIT")
     site.worker()
@@ -121,7 +115,7 @@ def test_killed_between_the_commits(locked):
     site.settings.update(SOON_GONE)
     sent = site.send(*commands_for(site, "once"), phone("nobody", "x"), *[Message(0, b"k", b"broken", [("h", None)])])
     worker = site.worker(**{"batch.max.commands": 1000})
-    wait_blocked(site)
+    site.wait_blocked()
     site.kafka.freeze()
     try:
         site.locker.execute("COMMIT")
@@ -146,7 +140,7 @@ def test_sigterm_finishes_the_batch(locked):
     site = locked
     sent = site.send(*commands_for(site, "once"))
     worker = site.worker()
-    wait_blocked(site)
+    site.wait_blocked()
     worker.signal(signal.SIGTERM)
     time.sleep(0.5)
     assert worker.alive
@@ -165,7 +159,7 @@ def test_sigterm_gives_back_what_takes_too_long(locked):
     site = locked
     sent = site.send(*commands_for(site, "once"))
     worker = site.worker(**{"shutdown.timeout": "1s"})
-    wait_blocked(site)
+    site.wait_blocked()
     started = time.monotonic()
     worker.signal(signal.SIGTERM)
     assert worker.wait(15) == 0
@@ -182,7 +176,7 @@ def test_second_sigterm_ends_at_once(locked):
     site = locked
     site.send(*commands_for(site, "once"))
     worker = site.worker(**{"shutdown.timeout": "60s"})
-    wait_blocked(site)
+    site.wait_blocked()
     worker.signal(signal.SIGTERM)
     time.sleep(0.5)
     assert worker.alive

@@ -47,11 +47,6 @@ def lock_phones(site):
     return locker
 
 
-def wait_blocked(site):
-    processes.wait_for(lambda: site.db.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0],
-                       "the worker to wait for the record", alive=site.workers[-1].process)
-
-
 def answered_once(site, sent):
     """All workers gone: one result for each, all done."""
     site.stop()
@@ -72,7 +67,7 @@ def brought_to(site, moment, **settings):
     if moment == "publishing":
         locker = lock_phones(site)
         sent += site.send(*numbered(5, "e"))
-        wait_blocked(site)
+        site.wait_blocked()
         site.kafka.freeze()
         locker.execute("COMMIT")
         processes.wait_for(lambda: site.db.execute("SELECT description FROM ext_phone").fetchone()[0] == "e4",
@@ -165,7 +160,7 @@ def test_fenced_by_another_producer(one):
     for round_ in range(2):
         locker = lock_phones(one)
         sent += one.send(*numbered(200, "r%d-" % round_))
-        wait_blocked(one)
+        one.wait_blocked()
         thief = Producer({"bootstrap.servers": one.kafka.servers, "transactional.id": name, "log_level": 0})
         thief.init_transactions(30)
         locker.execute("COMMIT")
@@ -261,7 +256,7 @@ def test_results_topic_recreated_under_load(one):
     one.results_of(before)
     locker = lock_phones(one)
     sent = one.send(*numbered(300, "e"), partition=0)
-    wait_blocked(one)
+    one.wait_blocked()
     one.admin.delete_topic(one.results)
     locker.execute("COMMIT")
     time.sleep(5)  # transactions fail meanwhile

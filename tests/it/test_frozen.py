@@ -5,12 +5,10 @@ import os
 
 import pytest
 
-from lib import byunique, check, processes, schemas
+from lib import byunique, check, schemas
 from lib.model import DONE
 from lib.site import new_id
 from lib.wire import Command
-
-WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%' || %s || '%%'"
 
 
 @pytest.fixture
@@ -56,7 +54,7 @@ def test_one_that_is_at_work_is_left_alone(one):
     locker.execute("SELECT 1 FROM ext_phone FOR UPDATE")
     frozen = one.running()
     sent = one.send(phone("waits"))
-    processes.wait_for(lambda: one.db.execute(WAITING, ["ext_phone"]).fetchall(), "the batch to wait for its record")
+    one.wait_blocked()
     frozen.freeze()
     other = one.worker()
     other.wait_log("(?s)event=start_delayed.*event=start_delayed", 60)

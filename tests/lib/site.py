@@ -105,6 +105,11 @@ class Site:
             return sum(assigned) == self.partitions and (members is None or len(assigned) == members)
         processes.wait_for(settled, "the group to settle", alive=worker.process)
 
+    def wait_blocked(self):
+        """Wait until somebody, the last worker that is, waits for a lock in PostgreSQL."""
+        processes.wait_for(lambda: self.db.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0],
+                           "the worker to wait for the record", alive=self.workers[-1].process)
+
     def stop(self):
         """Stop the workers that run; each has to end in order."""
         for worker in self.workers:

@@ -197,7 +197,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order_and_bounds), cmocka_unit_test(test_given_back),
-		cmocka_unit_test(test_order_and_bounds),
 		cmocka_unit_test(test_time_limits),	 cmocka_unit_test(test_close),
 		cmocka_unit_test(test_wanted),		 cmocka_unit_test(test_close_wakes_writer),
 		cmocka_unit_test(test_two_threads),
