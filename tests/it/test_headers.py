@@ -343,8 +343,9 @@ CRASHES = ["publish_half_sent=crash", "publish_offsets_sent=crash", "publish_com
 
 
 def test_a_reply_comes_once(asked):
-    """Whatever happens while it is on its way."""
-    site = asked(**SOON_GONE, **{"batch.max.commands": "7"})
+    """Whatever happens while it is on its way. Ten batches are three Kafka transactions at least, of four batches at most: each
+    failpoint is passed a second time, however they fall."""
+    site = asked(**SOON_GONE, **{"batch.max.commands": "2"})
     sent = []
     for failpoint in CRASHES:
         sent += site.send(*[ask(site.replies, number % 3) for number in range(20)])
