@@ -7,6 +7,7 @@
  *   freeze     the process stops itself (SIGSTOP)
  *   fail       the error that the table gives
  *   @N         at the N-th time only (default 1); @N+: from then on
+ * BYUNIQUE_TEST_JITTER_MS: each failpoint that is passed waits up to so many milliseconds, which mixes the threads' order.
  * BYUNIQUE_TEST_STUCK_MS: the watchdog's limit, instead of three minutes.
  * BYUNIQUE_TEST_ANSWER_MS: how long a worker waits for PostgreSQL's answers, instead of two and a half minutes.
  * BYUNIQUE_TEST_PATIENCE_MS: how long a change of tables waits for locks, instead of five minutes.

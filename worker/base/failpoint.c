@@ -31,6 +31,7 @@ static struct place places[] = {
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int64_t jitter_ms;
 
 static struct place *find_place(const char *name)
 {
@@ -83,12 +84,26 @@ static void read_list(void)
 			read_times(place, times);
 	}
 	free(list);
+	jitter_ms = failpoint_ms("BYUNIQUE_TEST_JITTER_MS", 0);
+}
+
+/* Threads meet in another order each time. */
+static void be_late(void)
+{
+	static _Thread_local unsigned seed;
+
+	if (jitter_ms <= 0)
+		return;
+	if (seed == 0)
+		seed = (unsigned)clock_mono_us() | 1;
+	clock_sleep_ms(rand_r(&seed) % (jitter_ms + 1));
 }
 
 /* Does it strike this time? */
 static bool strikes(struct place *place, unsigned *time)
 {
 	pthread_once(&once, read_list);
+	be_late();
 	*time = ++place->reached;
 	return place->action != ACTION_NONE && *time >= place->from && *time <= place->to;
 }
