@@ -3,7 +3,8 @@ has its result.
 
 At rest: one command at a time, when the worker has nothing else to do, beside what the two commits cost by themselves in
 the same run: one UPDATE committed in PostgreSQL, and one Kafka transaction with one message and the group's offset, by an
-otherwise idle client.
+otherwise idle client; and beside an echo, a client that only answers each message in such a transaction, which takes the same
+way through Kafka: to the topic and out of it, and once more for the answer.
 
 Under load: commands at half of the rate at which the worker gets through a backlog, which is measured first as
 `make bench` does it, or at --rate; with its servers and its commands, so PostgreSQL waits for the disk here. Sender and
@@ -17,6 +18,7 @@ import random
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from array import array
 from bisect import bisect
@@ -67,12 +69,12 @@ def reader_of(servers, topic):
     return consumer
 
 
-def answered(site, count):
+def answered(site, commands, results, count):
     producer = Producer(dict(client.QUIET, **{"bootstrap.servers": site.kafka.servers, "linger.ms": 0}))
-    consumer = reader_of(site.kafka.servers, site.results)
+    consumer = reader_of(site.kafka.servers, results)
 
     def once(number):
-        producer.produce(site.commands, key=b"alice", value=command(number))
+        producer.produce(commands, key=b"alice", value=command(number))
         message = None
         while message is None or message.error():
             message = consumer.poll(1)
@@ -81,10 +83,45 @@ def answered(site, count):
     return times
 
 
-def transactions(site, count):
+def transactional(site, name):
     producer = Producer(dict(client.QUIET, **{
-        "bootstrap.servers": site.kafka.servers, "transactional.id": "latency", "linger.ms": 0}))
+        "bootstrap.servers": site.kafka.servers, "transactional.id": name, "linger.ms": 0}))
     producer.init_transactions(30)
+    return producer
+
+
+def echo(site, asked, echoed, ended):
+    """Answers each message in a transaction of its own."""
+    producer = transactional(site, "echo")
+    consumer = reader_of(site.kafka.servers, asked)
+    while not ended.is_set():
+        message = consumer.poll(0.1)
+        if message is None or message.error():
+            continue
+        producer.begin_transaction()
+        producer.produce(echoed, key=message.key(), value=b"x" * 200)
+        producer.send_offsets_to_transaction([TopicPartition(asked, message.partition(), message.offset() + 1)],
+                                             consumer.consumer_group_metadata(), 30)
+        producer.commit_transaction(30)
+    consumer.close()
+
+
+def echoes(site, count):
+    """What no worker can be faster than: Kafka's part of the way, without a database."""
+    asked, echoed, ended = "asked", "echoed", threading.Event()
+    for topic in (asked, echoed):
+        site.admin.create_topic(topic, site.partitions)
+    thread = threading.Thread(target=echo, args=(site, asked, echoed, ended))
+    thread.start()
+    try:
+        return answered(site, asked, echoed, count)
+    finally:
+        ended.set()
+        thread.join()
+
+
+def transactions(site, count):
+    producer = transactional(site, "latency")
     member = Consumer(dict(client.QUIET, **{"bootstrap.servers": site.kafka.servers, "group.id": "latency"}))
 
     def once(_):
@@ -112,11 +149,13 @@ def measure(site, count):
     site.init(schemas.PHONE)
     site.insert("Phone", "alice", PhoneNumber="1")
     site.running()
-    worker = show("command to visible result", answered(site, count))
+    worker = show("command to visible result", answered(site, site.commands, site.results, count))
     site.stop()
+    echoed = show("an echo through Kafka alone", echoes(site, count))
     kafka = show("a Kafka transaction", transactions(site, count))
     postgres = show("a PostgreSQL commit", commits(site, count))
-    print("beyond the two: %.2f ms" % (1000 * (worker - kafka - postgres)))
+    print("beyond transaction and commit: %.2f ms; beyond echo and commit: %.2f ms" % (
+        1000 * (worker - kafka - postgres), 1000 * (worker - echoed - postgres)))
 
 
 def at_rest(count):
