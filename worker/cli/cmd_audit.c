@@ -17,17 +17,10 @@
  * (struct trace). Then the messages are read in order, with the outcomes beside them, and judged one by one. */
 #include "byunique/cli.h"
 
-#include "byunique/audit.h"
-#include "byunique/avro.h"
-#include "byunique/clock.h"
-#include "byunique/kafka.h"
-#include "byunique/stored.h"
-#include "cli/findings.h"
+#include "cli/auditing.h"
 #include "cli/place.h"
-#include "cli/progress.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 static const char help[] =
@@ -68,32 +61,6 @@ static const struct option_spec options[] = {
 	{NULL, NULL, NULL},
 };
 
-/* One partition of the commands topic. */
-struct ledger {
-	struct kafka_extent extent; /* of what is looked at */
-	struct trace *traces;	    /* by offset, from extent.begin on */
-	int64_t committed;	    /* the group's offset, -1: none */
-	struct stored_position before, after; /* before and after the results were read; id 0: no row */
-	struct stored *stored; /* NULL: nothing, or not asked yet */
-};
-
-struct audit {
-	const struct config *config;
-	int64_t partition; /* -1: all */
-	struct kafka_place from, to;
-	bool strict;
-	struct findings findings;
-	struct schemas *schemas;
-	struct pg *pg;
-	struct ledger *ledgers;
-	int partitions;
-	struct kafka_extent *results; /* by partition of the results topic */
-	int64_t *oldest_ms;	      /* by partition of the results topic: of its first record, -1: none */
-	int result_partitions;
-	int64_t kept_since_ms, results_since_ms; /* see struct audit_facts */
-	bool is_cut;				 /* the result at hand: byunique.truncated */
-};
-
 /* --- options ------------------------------------------------------------------------------------------------------ */
 
 static bool read_options(const struct cli_args *args, struct audit *audit, struct err *err)
@@ -112,11 +79,6 @@ static bool read_options(const struct cli_args *args, struct audit *audit, struc
 }
 
 /* --- where things begin and end ----------------------------------------------------------------------------------- */
-
-static bool is_chosen(const struct audit *audit, int64_t partition)
-{
-	return audit->partition < 0 || audit->partition == partition;
-}
 
 static bool check_partition(const struct audit *audit, struct err *err)
 {
@@ -185,7 +147,7 @@ static void take_extent(const struct audit *audit, int partition, const struct k
 	struct ledger *ledger = &audit->ledgers[partition];
 
 	ledger->extent = *extent;
-	if (!is_chosen(audit, partition) || extent->end < extent->begin)
+	if (!audit_wants(audit, partition) || extent->end < extent->begin)
 		ledger->extent.end = extent->begin;
 	ledger->traces = xcalloc((unsigned long)(ledger->extent.end - ledger->extent.begin) + 1, sizeof(*ledger->traces));
 }
@@ -238,317 +200,6 @@ static void judge_position(struct audit *audit, int partition)
 				position->published_offset);
 }
 
-/* --- results ------------------------------------------------------------------------------------------------------ */
-
-static void report_unreadable(struct audit *audit, const struct kafka_record *record, struct slice why)
-{
-	const struct finding finding = {.kind = AUDIT_UNREADABLE,
-					.partition = -1,
-					.result_partition = record->partition,
-					.result_offset = record->offset};
-	findings_report(&audit->findings, &finding, "a record of the results topic that is no result: " SLICE_FMT,
-			SLICE_ARG(why));
-}
-
-static void report_again(struct audit *audit, enum audit_finding kind, const struct result *result,
-			 const struct trace *before, const struct trace *now)
-{
-	const struct finding finding = {.kind = kind,
-					.partition = result->source_partition,
-					.offset = result->source_offset,
-					.result_partition = (int32_t)now->partition,
-					.result_offset = (int64_t)now->offset};
-	findings_report(&audit->findings, &finding, "answered before at %d:%" PRId64 "%s", (int)before->partition,
-			(int64_t)before->offset, kind == AUDIT_DIFFERING ? ", otherwise" : "");
-}
-
-static void report_beyond(struct audit *audit, const struct result *result, const struct kafka_record *record)
-{
-	const struct finding finding = {.kind = AUDIT_BEYOND_LOG,
-					.partition = result->source_partition,
-					.offset = result->source_offset,
-					.result_partition = record->partition,
-					.result_offset = record->offset};
-	if (result->source_partition < 0 || result->source_partition >= audit->partitions)
-		findings_report(&audit->findings, &finding, "there is no such partition");
-	else
-		findings_report(&audit->findings, &finding, "the log ends at %" PRId64,
-				audit->ledgers[result->source_partition].extent.log_end);
-}
-
-static uint32_t digest_of(const struct kafka_record *record)
-{
-	uint32_t digest = (uint32_t)message_hash(record->key, record->value);
-	return digest == TRACE_DIGEST_CUT ? 1 : digest;
-}
-
-/* A result of a message in the range. */
-static void enter_result(struct audit *audit, const struct result *result, const struct kafka_record *record)
-{
-	struct ledger *ledger = &audit->ledgers[result->source_partition];
-	struct trace *trace = &ledger->traces[result->source_offset - ledger->extent.begin], before = *trace;
-	const struct trace now = {
-		.partition = (uint16_t)record->partition,
-		.offset = (uint64_t)record->offset & (((uint64_t)1 << 40) - 1),
-		.code = trace_code(result->status, result->code, result->duplicate) & TRACE_CODE_ODD,
-		.digest = audit->is_cut ? TRACE_DIGEST_CUT : digest_of(record),
-		.processed_s = (uint32_t)(result->processed_at_ms / 1000),
-	};
-	enum audit_finding kind = trace_enter(trace, &now);
-
-	audit->findings.results++;
-	if (kind == AUDIT_FINE) {
-		audit->findings.unknown++; /* until its message is met */
-		return;
-	}
-	audit->findings.repeated += kind == AUDIT_REPEATED;
-	if (kind == AUDIT_DIFFERING || audit->strict)
-		report_again(audit, kind, result, &before, &now);
-}
-
-static void take_result(struct audit *audit, const struct result *result, const struct kafka_record *record)
-{
-	bool is_ours = slice_equal(result->source_topic, slice_cstr(audit->config->commands_topic));
-
-	if (!is_ours || !is_chosen(audit, result->source_partition)) {
-		audit->findings.outside++;
-		return;
-	}
-	const struct ledger *ledger = result->source_partition >= 0 && result->source_partition < audit->partitions
-					      ? &audit->ledgers[result->source_partition]
-					      : NULL;
-	if (ledger == NULL || result->source_offset < 0 || result->source_offset >= ledger->extent.log_end)
-		report_beyond(audit, result, record);
-	else if (result->source_offset < ledger->extent.log_start)
-		audit->findings.unknown++;
-	else if (result->source_offset < ledger->extent.begin || result->source_offset >= ledger->extent.end)
-		audit->findings.outside++;
-	else
-		enter_result(audit, result, record);
-}
-
-static bool was_cut(const struct kafka_reader *reader)
-{
-	struct kafka_header header;
-
-	for (size_t i = 0; kafka_reader_header(reader, i, &header); i++)
-		if (strcmp(header.name, "byunique.truncated") == 0)
-			return true;
-	return false;
-}
-
-/* A result whose schema can't be had now is no finding: the audit ends. */
-static bool take_record(struct audit *audit, const struct kafka_record *record, struct arena *arena, struct err *err)
-{
-	struct result result;
-	struct slice detail;
-
-	if (audit->oldest_ms[record->partition] < 0)
-		audit->oldest_ms[record->partition] = record->timestamp_ms;
-	switch (result_decode(audit->schemas, record->value, arena, &result, &detail)) {
-	case DECODE_OK: take_result(audit, &result, record); return true;
-	case DECODE_MALFORMED: report_unreadable(audit, record, detail); return true;
-	case DECODE_LATER: break;
-	}
-	*err = *schemas_trouble(audit->schemas);
-	return false;
-}
-
-static int64_t extents_total(const struct kafka_extent *extents, int count)
-{
-	int64_t total = 0;
-
-	for (int i = 0; i < count; i++)
-		total += extents[i].end > extents[i].begin ? extents[i].end - extents[i].begin : 0;
-	return total;
-}
-
-/* What was published before this may be gone. */
-static void find_results_since(struct audit *audit)
-{
-	for (int i = 0; i < audit->result_partitions; i++) {
-		int64_t oldest_ms = audit->oldest_ms[i] < 0 ? INT64_MAX : audit->oldest_ms[i];
-		if (audit->results[i].log_start > 0 && oldest_ms > audit->results_since_ms)
-			audit->results_since_ms = oldest_ms;
-	}
-}
-
-static bool read_results(struct audit *audit, struct err *err)
-{
-	struct kafka_reader *reader = NULL;
-	struct kafka_record record;
-	struct progress progress;
-	struct arena arena;
-	int64_t count = 0;
-	bool got;
-
-	bool ok = kafka_reader_open_extents(&reader, audit->config, audit->config->results_topic, audit->results,
-					    audit->result_partitions, err);
-	arena_init(&arena);
-	progress_begin(&progress, "results", extents_total(audit->results, audit->result_partitions));
-	audit->findings.progress = &progress;
-	while (ok && !findings_reader_gone() && !kafka_reader_at_end(reader)) {
-		ok = kafka_reader_next(reader, 100, &record, &got, err);
-		audit->is_cut = ok && got && was_cut(reader);
-		if (ok && got)
-			ok = take_record(audit, &record, &arena, err);
-		arena_clear(&arena);
-		progress_show(&progress, count += ok && got);
-	}
-	progress_end(&progress);
-	audit->findings.progress = NULL;
-	arena_release(&arena);
-	kafka_reader_close(reader);
-	find_results_since(audit);
-	return ok;
-}
-
-/* --- messages ----------------------------------------------------------------------------------------------------- */
-
-static void code_text(int code, struct buf *out)
-{
-	if (!outcome_code_valid(code)) {
-		buf_printf(out, "what no answer is");
-		return;
-	}
-	const char *name = outcome_name((enum outcome_code)code);
-	buf_printf(out, "%d%s%s", outcome_status((enum outcome_code)code), name || code == OUTCOME_DUPLICATE ? " " : "",
-		   name ? name : code == OUTCOME_DUPLICATE ? "(duplicate)" : "");
-}
-
-static void explain(enum audit_finding kind, const struct audit_facts *facts, const struct ledger *ledger, struct buf *out)
-{
-	switch (kind) {
-	case AUDIT_MISSING:
-		buf_adds(out, "there is no result");
-		if (facts->stored != AUDIT_STORED_SAME)
-			break;
-		buf_adds(out, "; the database says ");
-		code_text(facts->code, out);
-		buf_adds(out, ", processed ");
-		time_text(facts->processed_at_ms, out);
-		break;
-	case AUDIT_AT_ODDS:
-		buf_adds(out, "the result says ");
-		code_text((int)facts->trace->code, out);
-		buf_adds(out, ", the database ");
-		code_text(facts->code, out);
-		break;
-	case AUDIT_NO_OUTCOME:
-		buf_adds(out, "nothing is stored of it; the result says processed ");
-		time_text(facts->trace->processed_s * INT64_C(1000), out);
-		break;
-	case AUDIT_NOT_PROCESSED:
-		if (ledger->after.id == 0)
-			buf_adds(out, "the database has no position of the partition");
-		else
-			buf_printf(out, "the database's position is %" PRId64, ledger->after.next_offset);
-		break;
-	default: buf_adds(out, audit_text(kind)); break;
-	}
-}
-
-static void report_message(struct audit *audit, enum audit_finding kind, const struct kafka_record *record,
-			   const struct audit_facts *facts, const struct ledger *ledger)
-{
-	bool answered = facts->trace->code != OUTCOME_NONE;
-	const struct finding finding = {.kind = kind,
-					.partition = record->partition,
-					.offset = record->offset,
-					.result_partition = answered ? (int32_t)facts->trace->partition : -1,
-					.result_offset = (int64_t)facts->trace->offset};
-	struct buf detail = BUF_EMPTY;
-
-	explain(kind, facts, ledger, &detail);
-	findings_report(&audit->findings, &finding, SLICE_FMT, SLICE_ARG(buf_slice(&detail)));
-	buf_release(&detail);
-}
-
-static bool ask_stored(struct audit *audit, struct ledger *ledger, const struct kafka_record *record,
-		       struct audit_facts *facts, struct err *err)
-{
-	enum stored_says says;
-
-	if (ledger->stored == NULL)
-		ledger->stored = stored_new(ledger->after.id);
-	if (!stored_find(audit->pg, ledger->stored, record->offset, message_hash(record->key, record->value), &says,
-			 &facts->code, &facts->processed_at_ms, err))
-		return false;
-	facts->stored = says == STORED_SAME    ? AUDIT_STORED_SAME
-			: says == STORED_OTHER ? AUDIT_STORED_OTHER
-					       : AUDIT_STORED_NONE;
-	return true;
-}
-
-static void count_message(struct findings *findings, enum audit_finding kind, bool answered)
-{
-	findings->messages++;
-	findings->answered += answered;
-	findings->unknown -= answered;
-	findings->pending += kind == AUDIT_PENDING;
-	findings->gone += kind == AUDIT_GONE;
-}
-
-static bool judge_message(struct audit *audit, const struct kafka_record *record, struct err *err)
-{
-	struct ledger *ledger = &audit->ledgers[record->partition];
-	const struct stored_position *before = &ledger->before;
-	int64_t settled = ledger->committed > before->published_offset ? ledger->committed : before->published_offset;
-	struct audit_facts facts = {
-		.trace = &ledger->traces[record->offset - ledger->extent.begin],
-		.processed = ledger->after.id != 0 && record->offset < ledger->after.next_offset,
-		.settled = record->offset < settled,
-		.kept_since_ms = audit->kept_since_ms,
-		.results_since_ms = audit->results_since_ms,
-	};
-
-	if (facts.processed && !ask_stored(audit, ledger, record, &facts, err))
-		return false;
-	enum audit_finding kind = audit_judge(&facts);
-	count_message(&audit->findings, kind, facts.trace->code != OUTCOME_NONE);
-	if (kind > AUDIT_GONE)
-		report_message(audit, kind, record, &facts, ledger);
-	return true;
-}
-
-/* What is about to be deleted may be gone by the time it is asked for, and clocks differ a little. */
-static void find_kept_since(struct audit *audit)
-{
-	enum { MARGIN_MS = 300000 };
-	int64_t retention_ms = audit->config->outcome_retention;
-	int64_t margin_ms = retention_ms / 10 < MARGIN_MS ? retention_ms / 10 : MARGIN_MS;
-	audit->kept_since_ms = clock_wall_ms() - retention_ms + margin_ms;
-}
-
-static bool read_messages(struct audit *audit, struct err *err)
-{
-	struct kafka_reader *reader = NULL;
-	struct kafka_extent *extents = xcalloc((unsigned long)audit->partitions, sizeof(*extents));
-	struct kafka_record record;
-	struct progress progress;
-	bool got;
-
-	for (int i = 0; i < audit->partitions; i++)
-		extents[i] = audit->ledgers[i].extent;
-	bool ok = kafka_reader_open_extents(&reader, audit->config, audit->config->commands_topic, extents,
-					    audit->partitions, err);
-	progress_begin(&progress, "messages", extents_total(extents, audit->partitions));
-	audit->findings.progress = &progress;
-	while (ok && !findings_reader_gone() && !kafka_reader_at_end(reader)) {
-		ok = kafka_reader_next(reader, 100, &record, &got, err);
-		find_kept_since(audit);
-		/* A topic that is emptied meanwhile goes on elsewhere. */
-		if (ok && got && record.offset >= extents[record.partition].begin)
-			ok = judge_message(audit, &record, err);
-		progress_show(&progress, audit->findings.messages);
-	}
-	progress_end(&progress);
-	audit->findings.progress = NULL;
-	kafka_reader_close(reader);
-	free(extents);
-	return ok;
-}
-
 /* --- the command -------------------------------------------------------------------------------------------------- */
 
 static bool open_database(struct audit *audit, struct err *err)
@@ -566,9 +217,9 @@ static bool carry_out(struct audit *audit, struct err *err)
 		return false;
 	findings_begin(&audit->findings);
 	for (int i = 0; i < audit->partitions; i++)
-		if (is_chosen(audit, i))
+		if (audit_wants(audit, i))
 			judge_position(audit, i);
-	if (!read_results(audit, err) || !read_positions(audit, true, err) || !read_messages(audit, err))
+	if (!audit_read_results(audit, err) || !read_positions(audit, true, err) || !audit_read_messages(audit, err))
 		return false;
 	findings_summary(&audit->findings);
 	return true;
