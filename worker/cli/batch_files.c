@@ -2,6 +2,7 @@
 
 #include "byunique/kafka.h"
 #include "byunique/signals.h"
+#include "cli/json_text.h"
 #include "cli/progress.h"
 
 #include <stdio.h>
@@ -153,21 +154,12 @@ static bool write_files(struct batch *batch, const struct cli_args *args, struct
 
 static void report(const struct batch *batch, bool json)
 {
-	struct buf out = BUF_EMPTY;
-
-	if (json) {
-		buf_printf(&out, "{\"rows\":%lld,\"missing\":%lld,\"results\":", (long long)tally_rows(batch->tally),
-			   (long long)tally_missing(batch->tally));
-		tally_json(batch->tally, &out);
-		buf_adds(&out, "}\n");
-	} else {
-		tally_text(batch->tally, &out);
-		if (tally_missing(batch->tally) > 0)
-			buf_printf(&out, "%10lld  no answer\n", (long long)tally_missing(batch->tally));
-	}
-	fwrite(buf_slice(&out).base, 1, out.len, stdout);
+	if (json)
+		print_json(json_pack("{s:I, s:I, s:o}", "rows", (json_int_t)tally_rows(batch->tally), "missing",
+				     (json_int_t)tally_missing(batch->tally), "results", tally_json(batch->tally)));
+	else
+		tally_print(batch->tally);
 	fflush(stdout);
-	buf_release(&out);
 	result_files_tell(&batch->files);
 }
 

@@ -413,8 +413,7 @@ static void report(const struct archiving *archiving, bool as_json)
 		json_t *summary = json_pack("{s:s, s:s, s:I, s:I, s:O}", "topic", archiving->topic, "folder",
 					    archiving->folder, "messages", (json_int_t)messages, "files",
 					    (json_int_t)files, "partitions", partitions);
-		ASSERT(summary != NULL);
-		replay_print_json(summary);
+		print_json(summary);
 	} else {
 		fprintf(stderr, "%s message%s archived\n", group_digits(messages, digits), plural(messages));
 	}

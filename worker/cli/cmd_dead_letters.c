@@ -4,19 +4,14 @@
 
 #include "byunique/avro.h"
 #include "byunique/cell.h"
+#include "cli/json_text.h"
 #include "cli/letters.h"
 #include "cli/place.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-static json_t *text_or_null(struct slice text)
-{
-	return text.base != NULL && slice_is_utf8(text) ? json_stringn(text.base, text.len) : json_null();
-}
 
 static json_t *spot_json(struct slice topic, int32_t partition, int64_t offset)
 {
@@ -36,16 +31,6 @@ static json_t *letter_json(const struct letters *letters)
 			 text_or_null(letter->code), "detail", text_or_null(letter->detail), "source",
 			 spot_json(letter->topic, letter->partition, letter->offset), "bytes",
 			 (json_int_t)record->value.len, "truncated", (int)letter->truncated);
-}
-
-static void print_json(json_t *object, size_t flags)
-{
-	ASSERT(object != NULL);
-	char *text = json_dumps(object, JSON_PRESERVE_ORDER | flags);
-	ASSERT(text != NULL);
-	puts(text);
-	free(text);
-	json_decref(object);
 }
 
 /* --- list --------------------------------------------------------------------------------------------------------- */
@@ -102,7 +87,7 @@ static bool list_all(struct letters *letters, int64_t limit, bool json, struct e
 		if (!got)
 			return true;
 		if (json)
-			print_json(letter_json(letters), JSON_COMPACT);
+			print_json(letter_json(letters));
 		else
 			print_line(letters);
 	}
@@ -255,7 +240,7 @@ static void show_json(const struct letters *letters, struct schemas *schemas)
 	json_object_set_new(all, "key", bytes_json(letters->record.key));
 	json_object_set_new(all, "value", bytes_json(letters->record.value));
 	json_object_set_new(all, "command", decode(schemas, letters));
-	print_json(all, JSON_COMPACT);
+	print_json(all);
 }
 
 static void print_bytes(struct slice bytes)
@@ -325,7 +310,7 @@ static void show_text(const struct letters *letters, struct schemas *schemas)
 		json_decref(command);
 	} else {
 		puts("command");
-		print_json(command, 0);
+		print_json(command);
 	}
 	buf_release(&topic);
 	buf_release(&time);

@@ -225,7 +225,7 @@ static void report_results(const struct cli_args *args, const struct repetition 
 	json_object_set_new(summary, "gone", json_integer(repetition->gone));
 	json_object_set_new(summary, "refused", json_integer(repetition->refused));
 	json_object_set_new(summary, "partitions", partitions);
-	replay_print_json(summary);
+	print_json(summary);
 }
 
 static bool look(const struct cli_args *args, struct repetition *repetition, struct err *err)
@@ -474,7 +474,7 @@ static int run_apply(const struct cli_args *args)
 		if (partitions != NULL) {
 			json_t *summary = replay_summary_json("apply", args, &outlook, false);
 			json_object_set_new(summary, "partitions", partitions);
-			replay_print_json(summary);
+			print_json(summary);
 		}
 	}
 	outlook_close(&outlook);

@@ -261,7 +261,7 @@ static void report(const struct cli_args *args, const struct adopting *adopting,
 	summary = replay_summary_json("adopt", args, &adopting->outlook, done);
 	json_object_set_new(summary, "choice", json_string(adopting->choice->option));
 	json_object_set_new(summary, "partitions", partitions);
-	replay_print_json(summary);
+	print_json(summary);
 }
 
 static bool carry_out(const struct cli_args *args, struct adopting *adopting, struct err *err)

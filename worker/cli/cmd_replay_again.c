@@ -307,7 +307,7 @@ static void report(const struct cli_args *args, const struct again *again, bool 
 	json_object_set_new(summary, "pending", json_integer(again->pending));
 	json_object_set_new(summary, "gone", json_integer(again->gone));
 	json_object_set_new(summary, "refused", json_integer(again->refused));
-	replay_print_json(summary);
+	print_json(summary);
 }
 
 static bool carry_out(const struct cli_args *args, struct again *again, struct err *err)

@@ -393,8 +393,7 @@ static void report(const struct cli_args *args, const struct refilling *refillin
 				  (int)cli_flag(args, "dry-run"), "done", (int)done, "known", (json_int_t)sums->known,
 				  "applied", (json_int_t)(done ? applied : sums->applied), "refused",
 				  (json_int_t)(done ? wrong : sums->refused), "partitions", partitions);
-		ASSERT(summary != NULL);
-		replay_print_json(summary);
+		print_json(summary);
 	} else if (done) {
 		printf("%s message%s applied, %s answered with an error\n", group_digits(applied, digits),
 		       plural(applied), group_digits(wrong, errors));

@@ -418,7 +418,7 @@ static void report(const struct cli_args *args, const struct retry *retry, bool 
 	json_object_set_new(summary, "gone", json_integer(retry->gone));
 	json_object_set_new(summary, "other", json_integer(retry->other));
 	json_object_set_new(summary, "refused", json_integer(retry->refused));
-	replay_print_json(summary);
+	print_json(summary);
 }
 
 static bool carry_out(const struct cli_args *args, struct retry *retry, struct err *err)

@@ -14,9 +14,10 @@
 #include "byunique/command_id.h"
 #include "byunique/kafka.h"
 #include "byunique/signals.h"
-#include "byunique/stages.h"
 #include "cli/batch_files.h"
+#include "cli/json_text.h"
 #include "cli/progress.h"
+#include "cli/rehearsal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,134 +154,14 @@ static bool read_options(const struct cli_args *args, struct submission *submiss
 
 /* --- --dry-run ---------------------------------------------------------------------------------------------------- */
 
-struct rehearsal {
-	int64_t limit; /* bad rows that are printed */
-	int64_t good, bad;
-	bool json;
-	struct buf problems; /* JSON */
-};
-
-static void json_string(const char *text, struct buf *out)
-{
-	buf_addc(out, '"');
-	for (; *text != '\0'; text++) {
-		if ((unsigned char)*text < 0x20)
-			buf_printf(out, "\\u%04x", (unsigned char)*text);
-		else
-			buf_printf(out, "%s%c", *text == '"' || *text == '\\' ? "\\" : "", *text);
-	}
-	buf_addc(out, '"');
-}
-
-static void json_member(const char *name, const char *text, struct buf *out)
-{
-	buf_printf(out, ",\"%s\":", name);
-	if (text == NULL || text[0] == '\0')
-		buf_adds(out, "null");
-	else
-		json_string(text, out);
-}
-
-static void show_problem(struct rehearsal *rehearsal, const struct rows *rows, const struct err *err)
-{
-	const struct row_fault *fault = rows_fault(rows);
-	const char *column = fault->column >= 0 ? rows_column(rows, (size_t)fault->column) : NULL;
-	struct buf *out = &rehearsal->problems;
-
-	if (!rehearsal->json) {
-		printf("%s", err->what);
-		if (column != NULL)
-			printf(" (column %d, %s)", fault->column + 1, column);
-		putchar('\n');
-		return;
-	}
-	buf_printf(out, "%s{\"line\":%llu,\"status\":%d", out->len ? "," : "", (unsigned long long)rows_line(rows),
-		   fault->status);
-	json_member("code", fault->code, out);
-	json_member("detail", fault->reason, out);
-	json_member("attribute", fault->attribute, out);
-	json_member("column", column, out);
-	buf_addc(out, '}');
-}
-
-/* All that the worker would say without looking at records. */
-static bool is_acceptable(const struct submission *submission, const struct command *command, struct arena *arena,
-			  struct outcome *outcome)
-{
-	struct message message = {.decoded = true, .command = *command};
-	struct uuid uuid;
-
-	if (command->command_id.base != NULL && !uuid_parse(command->command_id, &uuid))
-		message.outcome = (struct outcome){.code = OUTCOME_INVALID_COMMAND_ID,
-						   .detail = SLICE_LIT("command_id is no UUID")};
-	else
-		validate_message(&message, submission->source.catalogue, arena);
-	*outcome = message.outcome;
-	return outcome->code == OUTCOME_NONE;
-}
-
-static bool rehearse(struct submission *submission, struct rehearsal *rehearsal, struct rows *rows, struct err *err)
-{
-	struct progress progress;
-	struct command command;
-	struct outcome outcome;
-	struct arena arena;
-	enum rows_step step;
-
-	arena_init(&arena);
-	progress_begin(&progress, "checking", 0);
-	while ((step = rows_next(rows, &arena, &command, err)) == ROWS_GOT || step == ROWS_BAD) {
-		if (step == ROWS_GOT && !is_acceptable(submission, &command, &arena, &outcome)) {
-			rows_accuse(rows, &outcome, err);
-			step = ROWS_BAD;
-		}
-		rehearsal->good += step == ROWS_GOT;
-		rehearsal->bad += step == ROWS_BAD;
-		if (step == ROWS_BAD && rehearsal->bad <= rehearsal->limit) {
-			progress_clear(&progress);
-			show_problem(rehearsal, rows, err);
-		}
-		progress_show(&progress, rehearsal->good + rehearsal->bad);
-		arena_clear(&arena);
-		if (signals_stop_requested()) {
-			err_set(err, VERDICT_STOP, "", "interrupted");
-			step = ROWS_FAILED;
-			break;
-		}
-	}
-	progress_end(&progress);
-	arena_release(&arena);
-	return step == ROWS_END;
-}
-
-static void report_rehearsal(const struct rehearsal *rehearsal)
-{
-	long long rows = rehearsal->good + rehearsal->bad, unseen = rehearsal->bad - rehearsal->limit;
-
-	if (rehearsal->json) {
-		printf("{\"rows\":%lld,\"good\":%lld,\"bad\":%lld,\"problems\":[%s]}\n", rows, (long long)rehearsal->good,
-		       (long long)rehearsal->bad, buf_slice(&rehearsal->problems).base);
-		return;
-	}
-	if (unseen > 0)
-		printf("… and %lld more\n", unseen);
-	printf("%lld row%s, %lld of them bad; nothing was sent\n", rows, rows == 1 ? "" : "s", (long long)rehearsal->bad);
-}
-
 static int dry_run(struct submission *submission, const struct cli_args *args, struct err *err)
 {
-	struct rehearsal rehearsal = {.limit = 20, .json = cli_flag(args, "json")};
-	struct rows *rows = NULL;
+	int64_t limit = 20, bad;
 
-	bool ok = cli_option_int(args, "limit", 0, INT64_MAX, &rehearsal.limit, err) &&
-		  source_rows(&submission->source, &rows, err) && rehearse(submission, &rehearsal, rows, err);
-	if (ok)
-		report_rehearsal(&rehearsal);
-	rows_close(rows);
-	buf_release(&rehearsal.problems);
-	if (!ok)
+	if (!cli_option_int(args, "limit", 0, INT64_MAX, &limit, err) ||
+	    !rehearse(&submission->source, limit, cli_flag(args, "json"), &bad, err))
 		return cli_fail(err);
-	return rehearsal.bad > 0 ? EXIT_WITH_ERRORS : EXIT_DONE;
+	return bad > 0 ? EXIT_WITH_ERRORS : EXIT_DONE;
 }
 
 /* --- rows to commands --------------------------------------------------------------------------------------------- */
@@ -515,41 +396,32 @@ static bool wait_for_results(struct submission *submission, struct err *err)
 
 /* --- the summary -------------------------------------------------------------------------------------------------- */
 
-static void report_json(const struct submission *submission, struct buf *out)
+static void report_json(const struct submission *submission)
 {
-	buf_printf(out, "{\"sent\":%lld,\"batch_id\":", (long long)submission->sent);
-	if (submission->batch_used)
-		json_string(submission->batch_id, out);
-	else
-		buf_adds(out, "null");
+	json_t *summary = json_pack("{s:I, s:o}", "sent", (json_int_t)submission->sent, "batch_id",
+				    text_or_null(submission->batch_used ? slice_cstr(submission->batch_id) : SLICE_NONE));
+
 	if (submission->wait) {
-		buf_printf(out, ",\"missing\":%lld,\"results\":", (long long)tally_missing(submission->tally));
-		tally_json(submission->tally, out);
+		json_object_set_new(summary, "missing", json_integer(tally_missing(submission->tally)));
+		json_object_set_new(summary, "results", tally_json(submission->tally));
 	}
-	buf_adds(out, "}\n");
+	print_json(summary);
 }
 
-static void report_text(const struct submission *submission, struct buf *out)
+static void report_text(const struct submission *submission)
 {
-	buf_printf(out, "%lld command%s sent", (long long)submission->sent, submission->sent == 1 ? "" : "s");
+	printf("%lld command%s sent", (long long)submission->sent, submission->sent == 1 ? "" : "s");
 	if (submission->batch_used)
-		buf_printf(out, ", batch %s", submission->batch_id);
-	buf_addc(out, '\n');
-	if (!submission->wait)
-		return;
-	tally_text(submission->tally, out);
-	if (tally_missing(submission->tally) > 0)
-		buf_printf(out, "%10lld  no answer\n", (long long)tally_missing(submission->tally));
+		printf(", batch %s", submission->batch_id);
+	putchar('\n');
+	if (submission->wait)
+		tally_print(submission->tally);
 }
 
 static void report(const struct submission *submission, bool json)
 {
-	struct buf out = BUF_EMPTY;
-
-	(json ? report_json : report_text)(submission, &out);
-	fwrite(out.base, 1, out.len, stdout);
+	(json ? report_json : report_text)(submission);
 	fflush(stdout);
-	buf_release(&out);
 }
 
 /* --- the command -------------------------------------------------------------------------------------------------- */

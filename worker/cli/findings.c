@@ -1,10 +1,10 @@
 /* Findings are few, or so many that the first ones tell all: they are written one by one. */
 #include "cli/findings.h"
 
+#include "cli/json_text.h"
 #include "cli/progress.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,16 +40,6 @@ static json_t *spot_json(int32_t partition, int64_t offset)
 	if (partition < 0)
 		return json_null();
 	return json_pack("{s:i, s:I}", "partition", (int)partition, "offset", (json_int_t)offset);
-}
-
-static void print_json(json_t *object)
-{
-	ASSERT(object != NULL);
-	char *text = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
-	ASSERT(text != NULL);
-	puts(text);
-	free(text);
-	json_decref(object);
 }
 
 void findings_report(struct findings *findings, const struct finding *finding, const char *fmt, ...)

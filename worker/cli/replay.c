@@ -41,15 +41,6 @@ json_t *replay_summary_json(const char *form, const struct cli_args *args, const
 	return object;
 }
 
-void replay_print_json(json_t *object)
-{
-	char *text = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
-	ASSERT(text != NULL);
-	puts(text);
-	free(text);
-	json_decref(object);
-}
-
 /* --- what stands in the way --------------------------------------------------------------------------------------- */
 
 int replay_tell_refused(const struct outlook *outlook, int64_t partition)

@@ -4,9 +4,8 @@
 
 #include "byunique/avro.h"
 #include "byunique/cli.h"
+#include "cli/json_text.h"
 #include "cli/outlook.h"
-
-#include <jansson.h>
 
 /* Is this one meant? `partition` is that of --partition, -1: all. */
 static inline bool replay_wants(int64_t partition, int number)
@@ -18,7 +17,6 @@ static inline bool replay_wants(int64_t partition, int number)
 json_t *replay_partition_json(const struct prospect *prospect, int partition);
 /* {"replay": form, "dry_run": …, "done": …, "members": …}; to be added to. */
 json_t *replay_summary_json(const char *form, const struct cli_args *args, const struct outlook *outlook, bool done);
-void replay_print_json(json_t *object); /* takes it over */
 
 /* "byunique: partition 3 is refused: …" on stderr, for those that are wanted. Returns how many there are. */
 int replay_tell_refused(const struct outlook *outlook, int64_t partition);

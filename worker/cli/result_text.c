@@ -3,9 +3,9 @@
  * terminal. */
 #include "result_text.h"
 
+#include "cli/json_text.h"
 #include "cli/letter.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 
 static const struct {
@@ -63,11 +63,6 @@ void result_text(const struct result *result, struct buf *out)
 }
 
 /* --- JSON --------------------------------------------------------------------------------------------------------- */
-
-static json_t *text_or_null(struct slice text)
-{
-	return text.base ? json_stringn(text.base, text.len) : json_null();
-}
 
 static json_t *time_or_null(bool there, int64_t ms)
 {

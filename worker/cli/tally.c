@@ -7,6 +7,8 @@
  * lose their texts. */
 #include "cli/tally.h"
 
+#include "cli/json_text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -348,20 +350,32 @@ void tally_text(const struct tally *tally, struct buf *out)
 	free(known);
 }
 
-void tally_json(const struct tally *tally, struct buf *out)
+void tally_print(const struct tally *tally)
+{
+	struct buf out = BUF_EMPTY;
+
+	tally_text(tally, &out);
+	if (tally_missing(tally) > 0)
+		buf_printf(&out, "%10lld  no answer\n", (long long)tally_missing(tally));
+	fwrite(buf_slice(&out).base, 1, out.len, stdout);
+	buf_release(&out);
+}
+
+json_t *tally_json(const struct tally *tally)
 {
 	size_t count, used;
 	const struct known **known = in_order(tally, &count);
+	json_t *kinds = json_array();
 
-	buf_addc(out, '[');
 	for (size_t i = 0; i < count; i += used) {
 		const struct answer *kind = &known[i]->answer;
-		bool coded = kind->code[0] != '\0';
-		buf_printf(out, "%s{\"status\":%d,\"code\":%s%s%s,\"duplicate\":%s,\"count\":%lld%s}", i ? "," : "",
-			   kind->status, coded ? "\"" : "", coded ? kind->code : "null", coded ? "\"" : "",
-			   kind->duplicate ? "true" : "false", (long long)count_kind(known + i, count - i, &used),
-			   kind->sent ? "" : ",\"sent\":false");
+		json_t *json = json_pack("{s:i, s:o, s:b, s:I}", "status", kind->status, "code",
+					 text_or_null(kind->code[0] ? slice_cstr(kind->code) : SLICE_NONE), "duplicate", (int)kind->duplicate,
+					 "count", (json_int_t)count_kind(known + i, count - i, &used));
+		if (!kind->sent)
+			json_object_set_new(json, "sent", json_false());
+		json_array_append_new(kinds, json);
 	}
-	buf_addc(out, ']');
 	free(known);
+	return kinds;
 }

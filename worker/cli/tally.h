@@ -6,6 +6,8 @@
 
 #include "byunique/avro.h"
 
+#include <jansson.h>
+
 /* What became of a row. Texts are ended by NUL, "" where there is none, and live as long as the tally. */
 struct answer {
 	int32_t status;
@@ -31,8 +33,9 @@ int64_t tally_missing(const struct tally *tally);
 int64_t tally_refused(const struct tally *tally);
 bool tally_has_errors(const struct tally *tally); /* refused rows included */
 
-/* One line for each kind of answer, 204 first, refused rows last; as JSON a list of objects. Appended. */
+/* One line for each kind of answer, 204 first, refused rows last; appended. */
 void tally_text(const struct tally *tally, struct buf *out);
-void tally_json(const struct tally *tally, struct buf *out);
+void tally_print(const struct tally *tally); /* the same on stdout, and how many have no answer */
+json_t *tally_json(const struct tally *tally); /* the same as a list of objects; the caller's */
 
 #endif
