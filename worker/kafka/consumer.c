@@ -4,6 +4,7 @@
 #include "byunique/consumer.h"
 
 #include "byunique/clock.h"
+#include "byunique/failpoint.h"
 #include "byunique/kafka.h"
 #include "byunique/log.h"
 #include "byunique/producer.h"
@@ -24,6 +25,7 @@ struct consumer {
 	struct err failure; /* that the client told of itself, since it was opened; verdict NONE: none */
 	struct rebalance_listener listener;
 	bool paused;
+	int64_t alone_since_ms;			/* monotonic; no broker was there then; 0: not so, or not known */
 	bool reads_schema_header;		/* a registry is configured, which gives the header its meaning */
 	bool heeds_replies;			/* there are reply topics */
 	bool replaces_events;			/* results are CloudEvents of their own */
@@ -46,7 +48,7 @@ static void note_assigned(struct consumer *consumer, const rd_kafka_topic_partit
 	free(numbers);
 }
 
-/* Called from within the poll. The rest passes by itself, and is in librdkafka's log. */
+/* Called from within the poll. The rest passes by itself, and is in librdkafka's log; but is_alone() does not rely on it. */
 static void on_error(rd_kafka_t *client, int code, const char *text, void *opaque)
 {
 	struct consumer *consumer = opaque;
@@ -54,6 +56,8 @@ static void on_error(rd_kafka_t *client, int code, const char *text, void *opaqu
 	struct err err;
 	(void)client;
 
+	if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && consumer->alone_since_ms == 0)
+		consumer->alone_since_ms = clock_mono_ms();
 	kafka_error(&err, (rd_kafka_resp_err_t)code, is_fatal ? "the consumer has to start afresh" : "Kafka refuses the login",
 		    text);
 	if ((is_fatal || err.verdict == VERDICT_STOP) && consumer->failure.verdict == VERDICT_NONE)
@@ -253,6 +257,25 @@ static bool take_event(const struct consumer *consumer, rd_kafka_message_t *raw,
 	return ok;
 }
 
+/* Nobody was there a while ago: does anybody answer by now? librdkafka from 2.10 on forgets the brokers that no broker tells of,
+ * which is all of them when one is asked that has just come back, and up to 2.15 it never looks for them again (its issue
+ * 5301). A consumer made anew does. By then the group has given this one up, so nothing is lost when Kafka is really away. */
+static bool is_alone(struct consumer *consumer, struct err *err)
+{
+	enum { ALONE_MS = 60000, ASK_MS = 5000 };
+	const rd_kafka_metadata_t *metadata;
+
+	if (consumer->alone_since_ms == 0 ||
+	    clock_mono_ms() - consumer->alone_since_ms < FAILPOINT_MS("BYUNIQUE_TEST_ALONE_MS", ALONE_MS))
+		return false;
+	consumer->alone_since_ms = 0;
+	rd_kafka_resp_err_t code = rd_kafka_metadata(consumer->client, 0, NULL, &metadata, ASK_MS);
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return !kafka_error(err, code, "no broker of Kafka has answered for long", NULL);
+	rd_kafka_metadata_destroy(metadata);
+	return false;
+}
+
 bool consumer_poll(struct consumer *consumer, int timeout_ms, struct message *message, int32_t *number, bool *got,
 		   struct err *err)
 {
@@ -266,7 +289,7 @@ bool consumer_poll(struct consumer *consumer, int timeout_ms, struct message *me
 		return false;
 	}
 	if (raw == NULL)
-		return true;
+		return !is_alone(consumer, err);
 	if (raw->err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return take_event(consumer, raw, err);
 	*got = true;
