@@ -114,13 +114,14 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(OBJECTS)
 	$(if $(V),,@echo "  LD      $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
-#: make test-it      the tests against real servers (TESTS=… picks some, as pytest takes it; JOBS=… so many files at once)
+#: make test-it      the tests against real servers (TESTS=… picks some, as pytest takes it; JOBS=… so many files at once;
+#:                   JITTER=… milliseconds that a worker is late at most, at each failpoint)
 # Tests mostly wait, for a session to time out or a server to start: more of them run at once than there are processors.
 # In the order of their names: the files with few tests, which would come last otherwise, take longest.
 JOBS ?= $(if $(TESTS),0,4)
 test-it: $(BUILD)/byunique $(VENV)/.done $(KAFKA) $(EXAMPLES)
 	$(if $(SANITIZE),,@$(MAKE) --no-print-directory FAILPOINTS=1 $(BUILD)/failpoints/byunique)
-	$(if $(filter thread,$(SANITIZE)),TSAN_OPTIONS=suppressions=$(abspath tests/tsan.supp)) BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) BYUNIQUE_FAILPOINTS_BIN=$(abspath $(BUILD)/$(if $(SANITIZE),,failpoints/)byunique) $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart 2 $(or $(TESTS),tests/lib tests/deploy tests/it)
+	$(if $(filter thread,$(SANITIZE)),TSAN_OPTIONS=suppressions=$(abspath tests/tsan.supp)) $(if $(JITTER),BYUNIQUE_TEST_JITTER_MS=$(JITTER)) BYUNIQUE_BIN=$(abspath $(BUILD)/$(if $(JITTER),failpoints/)byunique) BYUNIQUE_FAILPOINTS_BIN=$(abspath $(BUILD)/$(if $(SANITIZE),,failpoints/)byunique) $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart 2 $(or $(TESTS),tests/lib tests/deploy tests/it)
 
 $(VENV)/.done: tests/requirements.txt
 	@deploy/deps all
