@@ -307,11 +307,12 @@ static void show_text(const struct letters *letters, struct schemas *schemas)
 	json_t *command = decode(schemas, letters);
 	if (json_is_null(command)) {
 		puts("command    can't be decoded");
-		json_decref(command);
 	} else {
 		puts("command");
-		print_json(command);
+		json_dumpf(command, stdout, JSON_PRESERVE_ORDER);
+		putchar('\n');
 	}
+	json_decref(command);
 	buf_release(&topic);
 	buf_release(&time);
 	buf_release(&detail);
