@@ -80,6 +80,8 @@ def test_every_kind_of_bad_row(phones):
     assert read_csv(phones.folder / "updates.failed.csv")[0] == heading + HEADER
     assert [(row[4:], row[0], row[1], row[3]) for row in failed] == [bad[:4] for bad in BAD_ROWS]
     assert all(row[2] for row in failed)
+    assert [row[2] for row in failed if row[1] == "MalformedRow"] == [
+        "3 cells, where the first line has 4", "5 cells, where the first line has 4"]
     assert sent(phones) == 2 + sum(by_worker for *_, by_worker in BAD_ROWS)
     assert "         2  204\n" in done.stdout and "         2  400 MalformedRow (not sent)\n" in done.stdout
     assert "11 rows with an error: %s" % (phones.folder / "updates.failed.csv") in done.stderr

@@ -69,15 +69,17 @@ static enum rows_step BYU_PRINTF(6, 7) bad_row(struct rows *rows, struct err *er
 	return ROWS_BAD;
 }
 
-/* The reader found it; its message leads with file and line. */
+/* The reader found it; its message leads with `FILE:LINE: `, and the reason may begin with a number as well. */
 static enum rows_step unreadable_row(struct rows *rows, const struct err *err)
 {
 	size_t name = strlen(name_of(rows));
 	const char *reason = err->what;
 
 	set_fault(rows, 400, MALFORMED_ROW, SLICE_NONE, -1);
-	if (strlen(reason) > name)
-		reason += name + strspn(reason + name, ":0123456789 ");
+	if (strlen(reason) > name) {
+		const char *line_end = strstr(reason + name, ": ");
+		reason = line_end != NULL ? line_end + 2 : reason + name;
+	}
 	snprintf(rows->fault.reason, sizeof(rows->fault.reason), "%.199s", reason);
 	return ROWS_BAD;
 }
