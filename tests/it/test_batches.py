@@ -448,11 +448,8 @@ def test_interrupted_and_resumed(phones, tmp_path, sig):
     assert worker.alive
 
 
-def test_progress_on_a_terminal_only(phones):
-    """A bar with what is done, the rate and the time that is left; nothing of it in a file."""
-    path = files.write(phones, "a.csv", files.csv_text(HEADER, *rows_of(3), ["c1", "1", "+1", "x"]))
-    command = [byunique.PROGRAM] + byunique.options(phones.settings) + [
-        "submit", path, "--extension", "Phone", "--batch", "b", "--wait", "--timeout", "3"]
+def on_terminal(command):
+    """Its exit code, and what it writes to a terminal that is its standard error."""
     seen, terminal = b"", pty.openpty()
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=terminal[1],
                                env=dict(processes.environment(), TERM="xterm"))
@@ -463,11 +460,37 @@ def test_progress_on_a_terminal_only(phones):
         except OSError:  # the other end is closed
             break
     os.close(terminal[0])
-    assert process.wait(60) == 1
-    assert re.search(rb"\r  answers  .*25 %  1 of 4  \d+/s  \d+:\d\d left", seen), seen
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
+    return process.wait(60), seen
+
+
+def test_progress_on_a_terminal_only(phones):
+    """A bar with what is done, the rate and the time that is left; nothing of it in a file."""
+    phones.insert("Phone", "c0", PhoneNumber="2", prefix="+1", PhoneType=1)
+    rows = [["c0", "1", "+1", "1"], ["c0", "1", "+2", "2"], ["c0", "2", "+1", "1"], ["c1", "1", "+1", "x"]]
+    path = files.write(phones, "a.csv", files.csv_text(HEADER, *rows))
+    command = [byunique.PROGRAM] + byunique.options(phones.settings) + [
+        "submit", path, "--extension", "Phone", "--batch", "b", "--timeout", "3"]
+    # The bad row is done when the waiting begins, and tells nothing of a rate.
+    code, seen = on_terminal(command + ["--wait"])
+    assert code == 1 and re.search(rb"\r  answers  .*25 %  1 of 4  0/s\033\[K", seen), seen
+    assert b" left" not in seen and not re.search(rb"\r  answers [^\r]* [1-9]\d*/s", seen), seen
+    done = subprocess.run(command + ["--wait"], stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
                           env=dict(processes.environment(), TERM="xterm"))
     assert done.returncode == 1 and b"\r" not in done.stderr and done.stderr.startswith(b"1 row with an error: ")
+
+
+def test_progress_while_answers_come(phones):
+    """The rate is that of this run, and tells the time that is left."""
+    phones.insert("Phone", "c0", PhoneNumber="2", prefix="+1", PhoneType=1)
+    rows = [["c0", "1", "+%d" % number, "1"] for number in range(8)] + [["c0", "2", "+1", "1"]]
+    path = files.write(phones, "a.csv", files.csv_text(HEADER, *rows))
+    command = [byunique.PROGRAM] + byunique.options(phones.settings) + [
+        "submit", path, "--extension", "Phone", "--batch", "b", "--timeout", "3"]
+    phones.running(**{"batch.max.commands": 1})
+    with phones.db.transaction():  # the last one waits
+        phones.db.execute("SELECT FROM ext_phone WHERE phonenumber = '2' FOR UPDATE")
+        code, seen = on_terminal(command + ["--wait"])
+    assert code == 1 and re.search(rb"\r  answers  .*88 %  8 of 9  \d+/s  0:0\d left", seen), seen
 
 
 def test_changed_while_it_waits(phones, tmp_path):

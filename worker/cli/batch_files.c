@@ -72,10 +72,11 @@ static bool look_up(struct kafka_reader *reader, struct schemas *schemas, struct
 	struct result result;
 	struct slice detail;
 	struct arena arena;
+	int64_t rows = (int64_t)tally_rows(tally);
 	bool ok = true, got;
 
 	arena_init(&arena);
-	progress_begin(&progress, "answers", (int64_t)tally_rows(tally));
+	progress_go_on(&progress, "answers", rows, rows - tally_missing(tally));
 	while (ok && !kafka_reader_at_end(reader)) {
 		enum decode_status status = DECODE_MALFORMED;
 		ok = kafka_reader_next(reader, 100, &record, &got, err);
@@ -89,7 +90,7 @@ static bool look_up(struct kafka_reader *reader, struct schemas *schemas, struct
 		}
 		if (ok && signals_stop_requested())
 			ok = err_set(err, VERDICT_STOP, "", "interrupted; no file was written");
-		progress_show(&progress, (int64_t)tally_rows(tally) - tally_missing(tally));
+		progress_show(&progress, rows - tally_missing(tally));
 		arena_clear(&arena);
 	}
 	progress_end(&progress);

@@ -337,14 +337,15 @@ static bool take_results(struct submission *submission, int timeout_ms, int most
 /* What was answered before this run began. */
 static bool read_history(struct submission *submission, struct err *err)
 {
+	int64_t rows = (int64_t)tally_rows(submission->tally);
 	bool ignored, ok = true;
 
-	progress_begin(&submission->progress, "earlier answers", (int64_t)tally_rows(submission->tally));
+	progress_go_on(&submission->progress, "earlier answers", rows, rows - tally_missing(submission->tally));
 	while (ok && !kafka_reader_at_end(submission->reader)) {
 		ok = take_results(submission, 100, 1000, &ignored, err);
 		if (ok && signals_stop_requested())
 			ok = err_set(err, VERDICT_STOP, "", "interrupted; nothing was sent");
-		progress_show(&submission->progress, (int64_t)tally_rows(submission->tally) - tally_missing(submission->tally));
+		progress_show(&submission->progress, rows - tally_missing(submission->tally));
 	}
 	progress_end(&submission->progress);
 	return ok;
@@ -377,7 +378,7 @@ static bool wait_for_results(struct submission *submission, struct err *err)
 	int64_t last_ms = clock_mono_ms(), rows = (int64_t)tally_rows(submission->tally);
 	bool ok = true, answered;
 
-	progress_begin(&submission->progress, "answers", rows);
+	progress_go_on(&submission->progress, "answers", rows, rows - tally_missing(submission->tally));
 	while (ok && tally_missing(submission->tally) > 0) {
 		ok = take_results(submission, 200, 100, &answered, err);
 		if (ok && answered)

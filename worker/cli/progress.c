@@ -49,6 +49,12 @@ void progress_begin(struct progress *progress, const char *label, int64_t total)
 	};
 }
 
+void progress_go_on(struct progress *progress, const char *label, int64_t total, int64_t before)
+{
+	progress_begin(progress, label, total);
+	progress->before = before;
+}
+
 static int columns(void)
 {
 	struct winsize size;
@@ -61,9 +67,10 @@ static int describe_rest(const struct progress *progress, int64_t done, int64_t 
 	enum { SOON_MS = 1000 };
 
 	text[0] = '\0';
-	if (done <= 0 || done >= progress->total || elapsed_ms < SOON_MS)
+	if (done <= progress->before || done >= progress->total || elapsed_ms < SOON_MS)
 		return 0;
-	int64_t left = (int64_t)((double)elapsed_ms / (double)done * (double)(progress->total - done) / 1000) + 1;
+	double each_ms = (double)elapsed_ms / (double)(done - progress->before);
+	int64_t left = (int64_t)(each_ms * (double)(progress->total - done) / 1000) + 1;
 	if (left >= 3600)
 		return snprintf(text, size, "  %" PRId64 ":%02d:%02d left", left / 3600, (int)(left / 60 % 60), (int)(left % 60));
 	return snprintf(text, size, "  %d:%02d left", (int)(left / 60), (int)(left % 60));
@@ -76,7 +83,7 @@ static int describe(const struct progress *progress, int64_t done, int64_t now_m
 	int64_t elapsed_ms = now_ms - progress->begun_ms;
 
 	group_digits(done, count);
-	group_digits(elapsed_ms > 0 ? done * 1000 / elapsed_ms : 0, rate);
+	group_digits(elapsed_ms > 0 ? (done - progress->before) * 1000 / elapsed_ms : 0, rate);
 	if (progress->total == 0)
 		return snprintf(text, size, "%s  %s/s", count, rate);
 	group_digits(progress->total, total);

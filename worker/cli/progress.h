@@ -8,11 +8,14 @@
 struct progress {
 	const char *label; /* borrowed */
 	int64_t total;	   /* 0: not known */
+	int64_t before;	   /* of these, done before it began: they tell nothing of the rate */
 	int64_t begun_ms, drawn_ms;
 	bool visible, coloured;
 };
 
 void progress_begin(struct progress *progress, const char *label, int64_t total);
+/* The same for what is partly done already. */
+void progress_go_on(struct progress *progress, const char *label, int64_t total, int64_t before);
 /* Draws at most ten times a second: cheap enough to be called for each item. */
 void progress_show(struct progress *progress, int64_t done);
 /* Before a line is printed: the next progress_show() draws again. NULL is fine. */
