@@ -131,6 +131,19 @@ def test_bad_files(everything):
     assert commands(everything) == []
 
 
+def test_what_to_do_about_a_bad_row(everything):
+    """What there is to do stands with what is wrong."""
+    header, options = "customer_id,PhoneNumber,PhoneType\n", ["--extension", "Phone"]
+    done = submit(everything, "bad.csv", header + "a,1,x\nb,1,1\n", *options)
+    refused(done, "bad.csv:2: attribute PhoneType")
+    assert "HINT: Nothing was sent. --dry-run shows" in done.stderr and "--wait" in done.stderr
+    for cells in ('b,5" pipe,1\n', 'b,"1"x,1\n', 'b,"1,1\n'):
+        done = submit(everything, "bad.csv", header + cells, *options)
+        refused(done, "bad.csv:2: ")
+        assert "HINT: A cell that holds a quote stands in quotes" in done.stderr
+    assert commands(everything) == []
+
+
 def test_usage(everything):
     content = "customer_id,PhoneNumber\na,1\n"
     for name, options, message in [

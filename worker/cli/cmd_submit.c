@@ -216,6 +216,13 @@ static bool send_row(struct submission *submission, const struct rows *rows, str
 	return !submission->wait || row % PAUSE_ROWS != 0 || take_results(submission, 0, 4 * PAUSE_ROWS, &ignored, err);
 }
 
+static bool bad_row_ends_it(struct err *err)
+{
+	if (err->hint[0] != '\0')
+		return false;
+	return err_hint(err, "Nothing was sent. --dry-run shows all that is wrong; with --wait the other rows are sent.");
+}
+
 /* All rows: sends them when there is a sender, else only looks at them. */
 static bool go_through(struct submission *submission, struct rows *rows, struct err *err)
 {
@@ -230,7 +237,7 @@ static bool go_through(struct submission *submission, struct rows *rows, struct 
 	progress_begin(&submission->progress, submission->sender ? "sending" : "checking", submission->rows);
 	while (ok && ((step = rows_next(rows, &arena, &command, err)) == ROWS_GOT || step == ROWS_BAD)) {
 		if (step == ROWS_BAD)
-			ok = submission->wait; /* known since the first reading */
+			ok = submission->wait /* known since the first reading */ || bad_row_ends_it(err);
 		else if (signals_stop_requested())
 			ok = err_set(err, VERDICT_STOP, "", "interrupted");
 		else if (submission->sender != NULL)

@@ -45,6 +45,11 @@ static bool malformed(const struct csv *csv, uint64_t line, struct err *err, con
 	return err_set(err, VERDICT_STOP, "", "%s:%llu: %s", csv->input.name, (unsigned long long)line, reason);
 }
 
+static bool hint_at_quotes(struct err *err)
+{
+	return err_hint(err, "A cell that holds a quote stands in quotes, and its own quotes are doubled: \"5\"\" pipe\".");
+}
+
 static bool add_cell(struct csv *csv, struct scan *scan, size_t end, struct err *err)
 {
 	if (scan->count == CSV_CELLS_MAX)
@@ -69,7 +74,7 @@ static bool end_cell(struct csv *csv, struct scan *scan, size_t end, char c, con
 	else if (c == '\n')
 		scan->state = RECORD_END;
 	else
-		return malformed(csv, csv->line + scan->lines, err, otherwise);
+		return malformed(csv, csv->line + scan->lines, err, otherwise) || hint_at_quotes(err);
 	scan->lines += c == '\n';
 	scan->at++;
 	return add_cell(csv, scan, end, err);
@@ -132,7 +137,8 @@ static bool after_quote(struct csv *csv, struct scan *scan, char c, struct err *
 static bool after_carriage_return(struct csv *csv, struct scan *scan, char c, struct err *err)
 {
 	if (c != '\n')
-		return malformed(csv, csv->line + scan->lines, err, "a carriage return without a line feed");
+		return malformed(csv, csv->line + scan->lines, err, "a carriage return without a line feed") ||
+		       err_hint(err, "Save the file with lines that end in LF or CRLF.");
 	scan->state = RECORD_END;
 	scan->lines++;
 	scan->at++;
@@ -166,7 +172,8 @@ static bool end_of_input(struct csv *csv, struct scan *scan, struct err *err)
 	scan->state = RECORD_END;
 	switch (state) {
 	case QUOTED:
-		return malformed(csv, csv->line + scan->quote_line, err, "a quoted cell begins here and never ends");
+		return malformed(csv, csv->line + scan->quote_line, err, "a quoted cell begins here and never ends") ||
+		       hint_at_quotes(err);
 	case CELL_BEGIN: scan->begin = scan->at; return scan->at == 0 || add_cell(csv, scan, scan->at, err);
 	case BARE: return add_cell(csv, scan, scan->at, err);
 	case QUOTE_SEEN: return add_cell(csv, scan, scan->at - 1, err);
