@@ -218,6 +218,8 @@ def test_wrong_usage(answered):
         done = call(answered, *wrong, *([] if "apply" in wrong else ["--dry-run"]), code=2)
         assert "HINT" in done.stderr or "DETAIL" in done.stderr or "--label" in done.stderr, wrong
     assert "replay results" in call(answered, "reslts", code=2).stderr
+    mistyped = call(answered, "failed", "--code", "CustomerNotFound,RecordNotFoud", "--dry-run", code=2).stderr
+    assert 'there is no code "RecordNotFoud"' in mistyped and "Did you mean RecordNotFound?" in mistyped
     assert "Say `byunique replay results`" in call(answered, "--from", "end", "results", code=2).stderr
 
 

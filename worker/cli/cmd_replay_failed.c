@@ -3,6 +3,7 @@
  *
  * The results are read twice: errors first, then what has become of the same ids since (failures.h). Then the messages
  * are looked up in the commands topic, and sent again as they are, to the end of their partition. */
+#include "base/nearest.h"
 #include "cli/consent.h"
 #include "cli/failures.h"
 #include "cli/place.h"
@@ -69,15 +70,28 @@ struct retry {
 
 /* --- options ------------------------------------------------------------------------------------------------------ */
 
+static bool unknown_code(struct slice name, struct err *err)
+{
+	struct nearest nearest;
+	char wanted[61];
+
+	snprintf(wanted, sizeof(wanted), "%.*s", name.len < 60 ? (int)name.len : 60, name.base);
+	nearest_init(&nearest, wanted);
+	for (int code = OUTCOME_NONE + 1; code < OUTCOME_CODES; code++)
+		if (outcome_name((enum outcome_code)code) != NULL)
+			nearest_consider(&nearest, outcome_name((enum outcome_code)code));
+	err_set(err, VERDICT_USAGE, "", "there is no code \"%s\"", wanted);
+	if (nearest_is_close(&nearest))
+		return err_hint(err, "Did you mean %s?", nearest.found);
+	return err_hint(err, "Codes are as in the results: RecordNotFound, InternalError, ...");
+}
+
 static bool take_code(struct retry *retry, struct slice name, struct err *err)
 {
 	enum outcome_code code = outcome_by_name(name);
 
-	if (code == OUTCOME_NONE) {
-		err_set(err, VERDICT_USAGE, "", "there is no code \"%.*s\"", name.len < 60 ? (int)name.len : 60,
-			name.base);
-		return err_hint(err, "Codes are as in the results: RecordNotFound, InternalError, ...");
-	}
+	if (code == OUTCOME_NONE)
+		return unknown_code(name, err);
 	if (code == OUTCOME_OUTCOME_EXPIRED) {
 		err_set(err, VERDICT_USAGE, "", "OutcomeExpired is no failure");
 		return err_hint(err,
