@@ -265,8 +265,17 @@ def test_forged_result(answered):
     found, _ = audit(answered, code=3)
     assert by_message(found) == kinds(("differing", other.source))
     assert found[0]["result"] == at(forged.at)
-    assert "%d:%d" % other.at in found[0]["detail"]
+    assert "%d:%d, with the same status and code, but not the same bytes" % other.at in found[0]["detail"]
     assert again.at != forged.at and second.source != other.source
+
+
+def test_forged_code(answered):
+    other = answered.results_read[7]
+    forge(answered, other, value=other.value.replace(b"RecordNotFound", b"RecordNotThere"))
+    found, _ = audit(answered, code=3)
+    assert by_message(found) == kinds(("at_odds", other.source), ("differing", other.source))
+    assert "%d:%d, with 404 RecordNotFound; now what no answer is" % other.at in [
+        each["detail"] for each in found if each["finding"] == "differing"][0]
 
 
 def test_unreadable(answered):

@@ -7,17 +7,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static void code_text(int code, struct buf *out)
-{
-	if (!outcome_code_valid(code)) {
-		buf_printf(out, "what no answer is");
-		return;
-	}
-	const char *name = outcome_name((enum outcome_code)code);
-	buf_printf(out, "%d%s%s", outcome_status((enum outcome_code)code), name || code == OUTCOME_DUPLICATE ? " " : "",
-		   name ? name : code == OUTCOME_DUPLICATE ? "(duplicate)" : "");
-}
-
 static void explain(enum audit_finding kind, const struct audit_facts *facts, const struct ledger *ledger, struct buf *out)
 {
 	switch (kind) {
@@ -26,15 +15,15 @@ static void explain(enum audit_finding kind, const struct audit_facts *facts, co
 		if (facts->stored != AUDIT_STORED_SAME)
 			break;
 		buf_adds(out, "; the database says ");
-		code_text(facts->code, out);
+		audit_code_text(facts->code, out);
 		buf_adds(out, ", processed ");
 		time_text(facts->processed_at_ms, out);
 		break;
 	case AUDIT_AT_ODDS:
 		buf_adds(out, "the result says ");
-		code_text((int)facts->trace->code, out);
+		audit_code_text((int)facts->trace->code, out);
 		buf_adds(out, ", the database ");
-		code_text(facts->code, out);
+		audit_code_text(facts->code, out);
 		break;
 	case AUDIT_NO_OUTCOME:
 		buf_adds(out, "nothing is stored of it; the result says processed ");

@@ -14,6 +14,17 @@ int64_t audit_records(const struct kafka_extent *extents, int count)
 	return total;
 }
 
+void audit_code_text(int code, struct buf *out)
+{
+	if (!outcome_code_valid(code)) {
+		buf_printf(out, "what no answer is");
+		return;
+	}
+	const char *name = outcome_name((enum outcome_code)code);
+	buf_printf(out, "%d%s%s", outcome_status((enum outcome_code)code), name || code == OUTCOME_DUPLICATE ? " " : "",
+		   name ? name : code == OUTCOME_DUPLICATE ? "(duplicate)" : "");
+}
+
 static void report_unreadable(struct audit *audit, const struct kafka_record *record, struct slice why)
 {
 	const struct finding finding = {.kind = AUDIT_UNREADABLE,
@@ -32,8 +43,19 @@ static void report_again(struct audit *audit, enum audit_finding kind, const str
 					.offset = result->source_offset,
 					.result_partition = (int32_t)now->partition,
 					.result_offset = (int64_t)now->offset};
-	findings_report(&audit->findings, &finding, "answered before at %d:%" PRId64 "%s", (int)before->partition,
-			(int64_t)before->offset, kind == AUDIT_DIFFERING ? ", otherwise" : "");
+	struct buf detail = BUF_EMPTY;
+
+	if (kind == AUDIT_DIFFERING && before->code == now->code) {
+		buf_adds(&detail, ", with the same status and code, but not the same bytes");
+	} else if (kind == AUDIT_DIFFERING) {
+		buf_adds(&detail, ", with ");
+		audit_code_text((int)before->code, &detail);
+		buf_adds(&detail, "; now ");
+		audit_code_text((int)now->code, &detail);
+	}
+	findings_report(&audit->findings, &finding, "answered before at %d:%" PRId64 SLICE_FMT, (int)before->partition,
+			(int64_t)before->offset, SLICE_ARG(buf_slice(&detail)));
+	buf_release(&detail);
 }
 
 static void report_beyond(struct audit *audit, const struct result *result, const struct kafka_record *record)

@@ -43,6 +43,8 @@ static inline bool audit_wants(const struct audit *audit, int64_t partition)
 bool audit_read_results(struct audit *audit, struct err *err) BYU_MUST_CHECK;
 /* Messages of the range, each judged by its trace and what is stored of it. */
 bool audit_read_messages(struct audit *audit, struct err *err) BYU_MUST_CHECK;
+/* Status and code of an answer; appended. */
+void audit_code_text(int code, struct buf *out);
 /* How many records the extents may hold, for a bar of progress. */
 int64_t audit_records(const struct kafka_extent *extents, int count);
 
