@@ -167,6 +167,31 @@ def test_database_restored_from_a_backup(sites):
     check.tables(site, world.model)
 
 
+def test_restored_under_a_worker_and_changed_otherwise(one):
+    """The worker still has the catalogue that the backup lacks; another change must not be taken for it."""
+    def extended(name):
+        return dict(schemas.PHONE, attributes=schemas.PHONE["attributes"] + [{"name": name, "type": "string"}])
+
+    def sets(name):
+        return Command(new_id(), "alice", "Phone", (("PhoneNumber", "string", "1"), (name, "string", "new")))
+
+    worker = one.running()
+    one.answers(phone("before"))
+    backup = dump(one)
+    one.apply(extended("lost"))
+    assert one.answers(sets("lost"))[0].status == 204
+    worker.freeze()
+    restore(one, backup)
+    one.db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'byunique'")
+    one.apply(extended("other"))
+    worker.thaw()
+    one.send(sets("other"))
+    again, result = one.wait_results(len(one.result_reader.seen) + 2)[-2:]
+    assert (again.code, result.code) == ("UnknownAttribute", None)
+    assert one.db.execute("SELECT other FROM ext_phone").fetchone() == ("new",)
+    one.stop()
+
+
 def test_killed_while_catching_up_with_a_restored_database(one):
     """What was applied again and not published again yet is published by the successor."""
     answered(one)

@@ -294,7 +294,7 @@ static bool apply_all(struct pg *pg, void *arg, struct err *err)
 		any |= wanted->changes[i] != SCHEMA_UNCHANGED;
 	}
 	catalogue_drop(catalogue);
-	return ok && (!any || pg_script(pg, "UPDATE state SET catalogue_version = catalogue_version + 1", err));
+	return ok && (!any || pg_script(pg, sql_raise_catalogue, err));
 }
 
 bool pg_apply_extensions(struct pg *pg, const struct extension *extensions, size_t count, enum schema_change *changes,

@@ -10,6 +10,7 @@
 	X(commit_later)                                                                                                \
 	X(lock_catalogue)                                                                                              \
 	X(lock_catalogue_exclusive)                                                                                    \
+	X(raise_catalogue)                                                                                             \
 	X(guard)                                                                                                       \
 	X(fence)                                                                                                       \
 	X(state)                                                                                                       \
