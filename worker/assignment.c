@@ -136,6 +136,7 @@ static void decide(const struct pipeline *pipeline, struct candidate *candidate)
 		.log_start = candidate->log.log_start,
 		.log_end = candidate->log.log_end,
 		.committed = candidate->log.committed,
+		.committed_by_others = candidate->log.committed_by_others,
 		.known = position->known,
 		.next_offset = position->next_offset,
 		.published_offset = position->published_offset,
@@ -173,7 +174,7 @@ static void add_partition(struct assignment *assignment, const struct candidate 
 	int64_t next_offset = position->known ? position->next_offset : candidate->start.offset;
 	int64_t published = position->known ? position->published_offset : candidate->start.offset;
 
-	if (candidate->log.committed > published) /* but not beyond what this database knows */
+	if (candidate->log.committed > published && !candidate->log.committed_by_others) /* but not beyond what this database knows */
 		published = candidate->log.committed < next_offset ? candidate->log.committed : next_offset;
 	*partition = (struct partition){
 		.number = position->partition,

@@ -45,6 +45,7 @@ struct log_facts {
 	int64_t log_start;
 	int64_t log_end;
 	int64_t committed; /* the group's offset, -1: none */
+	bool committed_by_others; /* it tells nothing of what was published: an operator has put it there */
 };
 /* Where the logs end, of partitions[] that are being fetched. As the last fetch told, at no cost; or, when `ask`, which is
  * for while fetching pauses, by asking the brokers, for at most ENDS_TIMEOUT_MS. -1: not known. */
@@ -60,7 +61,7 @@ bool consumer_rewind(struct consumer *consumer, const struct next_offset *offset
 		     struct err *err) BYU_MUST_CHECK;
 
 /* The group's offsets alone, -1: none. */
-bool consumer_committed(struct consumer *consumer, const int32_t *partitions, uint32_t count, int64_t *committed,
+bool consumer_committed(struct consumer *consumer, const int32_t *partitions, uint32_t count, int64_t *offsets,
 			struct err *err) BYU_MUST_CHECK;
 
 /* The hashes of messages at certain offsets, read by a client of its own; each partition once. The offsets have to be

@@ -10,6 +10,7 @@ struct start_facts {
 	int32_t partition;
 	int64_t log_start, log_end; /* of the topic's partition */
 	int64_t committed;	    /* the group's offset, -1: none */
+	bool committed_by_others;   /* not by a worker, together with results */
 
 	bool known; /* the database has a position row; the rest is from it */
 	int64_t next_offset;

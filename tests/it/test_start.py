@@ -310,3 +310,18 @@ def test_long_way_behind(sites):
     site.wait_results(20 + 24000)
     assert "can't read back" not in worker.log
     site.stop()
+
+
+@pytest.mark.parametrize("committed", [10, 12])
+def test_raised_over_what_is_not_published(one, committed):
+    """A worker was killed between the two commits; then the group's offsets are put forward, to the position or beyond it."""
+    one.send(*numbered(10), partition=0)
+    assert one.worker(failpoints="publish_answered=crash").wait() == -9
+    assert description(one) == "d9" and answered(one) == []
+    one.send(*numbered(2, "new"), partition=0)
+    wait_for(lambda: not one.admin.assigned(one.group), "the group to forget who was killed")
+    one.admin.commit(one.group, one.commands, {0: committed})
+    one.worker()
+    wait_for(lambda: description(one) == "new1", "the new commands")
+    one.stop()
+    assert answered(one) == list(range(12))

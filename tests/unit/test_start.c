@@ -212,6 +212,23 @@ static void test_group_higher(void **state)
 	assert_refused(facts, "no longer holds", "offset 150");
 }
 
+static void test_group_raised_by_an_operator(void **state)
+{
+	struct start_facts facts = known(151);
+
+	(void)state;
+	facts.committed_by_others = true;
+	assert_start(facts, 140, "group_offset_raised");
+	facts.committed = 150;
+	assert_start(facts, 140, "group_offset_raised");
+	facts.committed = 141;
+	assert_start(facts, 140, "group_offset_raised");
+	facts.committed = 140;
+	assert_start(facts, 140, NULL);
+	facts.committed = 120;
+	assert_start(facts, 120, NULL);
+}
+
 static void test_position_outside_of_the_log(void **state)
 {
 	struct start_facts facts = known(-1);
@@ -261,6 +278,7 @@ int main(void)
 		cmocka_unit_test(test_group_lower),
 		cmocka_unit_test(test_group_lower_than_log_start),
 		cmocka_unit_test(test_group_higher),
+		cmocka_unit_test(test_group_raised_by_an_operator),
 		cmocka_unit_test(test_position_outside_of_the_log),
 		cmocka_unit_test(test_another_topic),
 	};

@@ -116,3 +116,22 @@ bool kafka_list_topics(rd_kafka_t *client, int timeout_ms, const rd_kafka_metada
 		err_hint(err, "Is Kafka running where kafka.bootstrap.servers says?");
 	return false;
 }
+
+/* --- offsets ---------------------------------------------------------------------------------------------------------- */
+
+static const char offset_mark[] = "byunique";
+
+void kafka_add_offset(rd_kafka_topic_partition_list_t *list, const char *topic, int32_t partition, int64_t offset)
+{
+	rd_kafka_topic_partition_t *element = rd_kafka_topic_partition_list_add(list, topic, partition);
+
+	element->offset = offset;
+	element->metadata = xstrdup(offset_mark);
+	element->metadata_size = strlen(offset_mark);
+}
+
+bool kafka_is_our_offset(const rd_kafka_topic_partition_t *element)
+{
+	return element->metadata_size == strlen(offset_mark) &&
+	       memcmp(element->metadata, offset_mark, element->metadata_size) == 0;
+}

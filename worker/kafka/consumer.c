@@ -368,8 +368,8 @@ static bool read_watermarks(struct consumer *consumer, const int32_t *partitions
 	return true;
 }
 
-bool consumer_committed(struct consumer *consumer, const int32_t *partitions, uint32_t count, int64_t *committed,
-			struct err *err)
+static bool committed(struct consumer *consumer, const int32_t *partitions, uint32_t count, struct log_facts *facts,
+		      struct err *err)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
 	for (uint32_t i = 0; i < count; i++)
@@ -379,28 +379,29 @@ bool consumer_committed(struct consumer *consumer, const int32_t *partitions, ui
 		const rd_kafka_topic_partition_t *got =
 			rd_kafka_topic_partition_list_find(list, consumer->topic, partitions[i]);
 		code = got->err;
-		committed[i] = got->offset >= 0 ? got->offset : -1;
+		facts[i].committed = got->offset >= 0 ? got->offset : -1;
+		facts[i].committed_by_others = got->offset >= 0 && !kafka_is_our_offset(got);
 	}
 	rd_kafka_topic_partition_list_destroy(list);
 	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't read the group's offsets", NULL);
 }
 
-static bool read_committed(struct consumer *consumer, const int32_t *partitions, uint32_t count, struct log_facts *facts,
-			   struct err *err)
+bool consumer_committed(struct consumer *consumer, const int32_t *partitions, uint32_t count, int64_t *offsets,
+			struct err *err)
 {
-	int64_t *committed = xcalloc(count, sizeof(*committed));
-	bool ok = consumer_committed(consumer, partitions, count, committed, err);
+	struct log_facts *facts = xcalloc(count, sizeof(*facts));
+	bool ok = committed(consumer, partitions, count, facts, err);
 
 	for (uint32_t i = 0; ok && i < count; i++)
-		facts[i].committed = committed[i];
-	free(committed);
+		offsets[i] = facts[i].committed;
+	free(facts);
 	return ok;
 }
 
 bool consumer_facts(struct consumer *consumer, const int32_t *partitions, uint32_t count, struct log_facts *facts,
 		    struct err *err)
 {
-	return read_committed(consumer, partitions, count, facts, err) &&
+	return committed(consumer, partitions, count, facts, err) &&
 	       read_watermarks(consumer, partitions, count, facts, err);
 }
 
@@ -443,7 +444,7 @@ bool consumer_rewind(struct consumer *consumer, const struct next_offset *offset
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
 	for (uint32_t i = 0; i < count; i++)
-		rd_kafka_topic_partition_list_add(list, consumer->topic, offsets[i].partition)->offset = offsets[i].offset;
+		kafka_add_offset(list, consumer->topic, offsets[i].partition, offsets[i].offset);
 	rd_kafka_resp_err_t code = rd_kafka_commit(consumer->client, list, 0);
 	rd_kafka_topic_partition_list_destroy(list);
 	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't put the group's offsets back", NULL);

@@ -29,4 +29,8 @@ bool kafka_list_topics(rd_kafka_t *client, int timeout_ms, const rd_kafka_metada
 /* How many partitions a topic has; no such topic is an error that says so. Creates nothing. */
 bool kafka_topic_partitions(rd_kafka_t *client, const char *topic, int *partitions, struct err *err) BYU_MUST_CHECK;
 
+/* Offsets that a worker commits carry a mark: those without it tell nothing of what was published. */
+void kafka_add_offset(struct rd_kafka_topic_partition_list_s *list, const char *topic, int32_t partition, int64_t offset);
+bool kafka_is_our_offset(const struct rd_kafka_topic_partition_s *element);
+
 #endif

@@ -325,8 +325,7 @@ bool producer_offsets(struct producer *producer, const struct assignment *assign
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
 	for (uint32_t i = 0; i < count; i++)
-		rd_kafka_topic_partition_list_add(list, producer->config->commands_topic, offsets[i].partition)->offset =
-			offsets[i].offset;
+		kafka_add_offset(list, producer->config->commands_topic, offsets[i].partition, offsets[i].offset);
 	rd_kafka_error_t *error =
 		rd_kafka_send_offsets_to_transaction(producer->client, list, assignment->group, KAFKA_TIMEOUT_MS);
 	if (error != NULL && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__STATE) {

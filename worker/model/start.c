@@ -79,6 +79,11 @@ static bool start_known(const struct start_facts *facts, struct start *start, st
 
 	if (is_lost(facts, facts->next_offset, start, err))
 		return false;
+	if (facts->committed_by_others && from > facts->published_offset) {
+		from = facts->published_offset;
+		start->warning = "group_offset_raised";
+		start->reason = "not by a worker: publishing what is not known to be published";
+	}
 	if (from > facts->next_offset) {
 		from = facts->next_offset;
 		start->warning = "database_behind_group";
