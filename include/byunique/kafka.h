@@ -88,8 +88,9 @@ int kafka_look_partitions(const struct kafka_look *look);
 /* Fills extents[], one for each partition: from `from` up to, not including, `to`, within the log. */
 bool kafka_look_extents(struct kafka_look *look, struct kafka_place from, struct kafka_place to,
 			struct kafka_extent *extents, struct err *err) BYU_MUST_CHECK;
-/* The offsets of the configured group, by partition; -1: none. */
-bool kafka_look_committed(struct kafka_look *look, int64_t *offsets, struct err *err) BYU_MUST_CHECK;
+/* The offsets of the configured group, by partition; -1: none. Those that were not committed by a worker, together with
+ * results, are by_others[]. */
+bool kafka_look_committed(struct kafka_look *look, int64_t *offsets, bool *by_others, struct err *err) BYU_MUST_CHECK;
 /* The cluster's id, to tell another cluster; in *id, the caller's to free. */
 bool kafka_look_cluster(struct kafka_look *look, char **id, struct err *err) BYU_MUST_CHECK;
 void kafka_look_close(struct kafka_look *look); /* NULL is fine */

@@ -1,10 +1,11 @@
 """Where a partition starts, and when it is refused: every row of the table in the design."""
 
+import json
 import subprocess
 
 import pytest
 
-from lib import check, client, gen, schemas, servers
+from lib import byunique, check, client, gen, schemas, servers
 from lib.model import DONE
 from lib.processes import environment, wait_for
 from lib.site import new_id
@@ -321,6 +322,8 @@ def test_raised_over_what_is_not_published(one, committed):
     one.send(*numbered(2, "new"), partition=0)
     wait_for(lambda: not one.admin.assigned(one.group), "the group to forget who was killed")
     one.admin.commit(one.group, one.commands, {0: committed})
+    foreseen = json.loads(byunique.must(one.settings, "replay", "apply", "--dry-run", "--json"))["partitions"][0]
+    assert [foreseen[what] for what in ("start", "repeated", "applied", "lost")] == [0, 10, 2, 0]
     one.worker()
     wait_for(lambda: description(one) == "new1", "the new commands")
     one.stop()

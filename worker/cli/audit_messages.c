@@ -84,7 +84,8 @@ static bool judge_message(struct audit *audit, const struct kafka_record *record
 {
 	struct ledger *ledger = &audit->ledgers[record->partition];
 	const struct stored_position *before = &ledger->before;
-	int64_t settled = ledger->committed > before->published_offset ? ledger->committed : before->published_offset;
+	bool group_is_ahead = ledger->committed > before->published_offset && !ledger->committed_by_others;
+	int64_t settled = group_is_ahead ? ledger->committed : before->published_offset;
 	struct audit_facts facts = {
 		.trace = &ledger->traces[record->offset - ledger->extent.begin],
 		.processed = ledger->after.id != 0 && record->offset < ledger->after.next_offset,

@@ -13,6 +13,7 @@ struct ledger {
 	struct kafka_extent extent; /* of what is looked at */
 	struct trace *traces;	    /* by offset, from extent.begin on */
 	int64_t committed;	    /* the group's offset, -1: none */
+	bool committed_by_others;   /* it tells nothing of what was published */
 	struct stored_position before, after; /* before and after the results were read; id 0: no row */
 	struct stored *stored; /* NULL: nothing, or not asked yet */
 };

@@ -98,10 +98,14 @@ static bool read_committed(struct audit *audit, struct err *err)
 	audit->partitions = kafka_look_partitions(look);
 	audit->ledgers = xcalloc((unsigned long)audit->partitions, sizeof(*audit->ledgers));
 	int64_t *offsets = xcalloc((unsigned long)audit->partitions, sizeof(*offsets));
-	bool ok = check_partition(audit, err) && kafka_look_committed(look, offsets, err);
-	for (int i = 0; ok && i < audit->partitions; i++)
+	bool *by_others = xcalloc((unsigned long)audit->partitions, sizeof(*by_others));
+	bool ok = check_partition(audit, err) && kafka_look_committed(look, offsets, by_others, err);
+	for (int i = 0; ok && i < audit->partitions; i++) {
 		audit->ledgers[i].committed = offsets[i];
+		audit->ledgers[i].committed_by_others = by_others[i];
+	}
 	free(offsets);
+	free(by_others);
 	kafka_look_close(look);
 	return ok;
 }

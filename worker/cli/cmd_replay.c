@@ -371,12 +371,12 @@ static struct forecast forecast(const struct prospect *prospect)
 {
 	const struct stored_position *position = prospect->position;
 	int64_t next = position ? position->next_offset : prospect->start.offset;
+	int64_t was_done = prospect->committed_by_others ? next : prospect->committed;
 
 	return (struct forecast){
 		.repeated = distance(prospect->start.offset, next),
 		.applied = distance(next, prospect->extent.log_end),
-		.lost = distance(next, prospect->committed < prospect->extent.log_end ? prospect->committed
-										      : prospect->extent.log_end),
+		.lost = distance(next, was_done < prospect->extent.log_end ? was_done : prospect->extent.log_end),
 	};
 }
 

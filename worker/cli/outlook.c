@@ -14,15 +14,19 @@ static bool read_log(struct outlook *outlook, struct kafka_look *look, struct ka
 {
 	int count = outlook->topic_partitions = outlook->count = kafka_look_partitions(look);
 	int64_t *committed = xcalloc((unsigned long)count, sizeof(*committed));
+	bool *by_others = xcalloc((unsigned long)count, sizeof(*by_others));
 	struct kafka_extent *extents = xcalloc((unsigned long)count, sizeof(*extents));
 
 	outlook->prospects = xcalloc((unsigned long)count, sizeof(*outlook->prospects));
-	bool ok = kafka_look_cluster(look, &outlook->cluster_id, err) && kafka_look_committed(look, committed, err) &&
+	bool ok = kafka_look_cluster(look, &outlook->cluster_id, err) && kafka_look_committed(look, committed, by_others, err) &&
 		  kafka_look_extents(look, from, to, extents, err);
 	for (int i = 0; ok && i < count; i++)
-		outlook->prospects[i] =
-			(struct prospect){.in_topic = true, .extent = extents[i], .committed = committed[i]};
+		outlook->prospects[i] = (struct prospect){.in_topic = true,
+							  .extent = extents[i],
+							  .committed = committed[i],
+							  .committed_by_others = by_others[i]};
 	free(committed);
+	free(by_others);
 	free(extents);
 	return ok;
 }
@@ -97,6 +101,7 @@ static void collect(const struct outlook *outlook, int partition)
 		.log_start = prospect->extent.log_start,
 		.log_end = prospect->extent.log_end,
 		.committed = prospect->committed,
+		.committed_by_others = prospect->committed_by_others,
 		.known = position != NULL,
 		.our_cluster_id = outlook->cluster_id,
 		.our_group_id = config_kafka(outlook->config, "group.id"),

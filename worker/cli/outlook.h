@@ -13,6 +13,7 @@ struct prospect {
 	bool in_topic;				/* false: the database knows a partition that the topic does not have */
 	struct kafka_extent extent;		/* the log, and the range that was asked for */
 	int64_t committed;			/* the group's offset, -1: none */
+	bool committed_by_others;		/* see struct start_facts */
 	const struct stored_position *position; /* NULL: the database knows nothing of it */
 	bool last_found;			/* the last message processed is there to be looked at */
 	uint64_t last_hash;			/* of what stands there now */

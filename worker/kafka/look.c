@@ -122,7 +122,7 @@ bool kafka_look_extents(struct kafka_look *look, struct kafka_place from, struct
 	return ok;
 }
 
-bool kafka_look_committed(struct kafka_look *look, int64_t *offsets, struct err *err)
+bool kafka_look_committed(struct kafka_look *look, int64_t *offsets, bool *by_others, struct err *err)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(look->partitions);
 	for (int i = 0; i < look->partitions; i++)
@@ -131,6 +131,7 @@ bool kafka_look_committed(struct kafka_look *look, int64_t *offsets, struct err 
 	for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < look->partitions; i++) {
 		code = list->elems[i].err;
 		offsets[i] = list->elems[i].offset >= 0 ? list->elems[i].offset : -1;
+		by_others[i] = offsets[i] >= 0 && !kafka_is_our_offset(&list->elems[i]);
 	}
 	rd_kafka_topic_partition_list_destroy(list);
 	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't read the group's offsets", NULL);
