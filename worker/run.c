@@ -86,6 +86,7 @@ bool pipeline_learn_bounds(struct pipeline *pipeline, struct err *err)
 	}
 	pipeline->refused_for_size = false;
 	bounds.packed_bytes = producer_packing(pipeline->config);
+	bounds.visible_names = pipeline->most_bytes != SIZE_MAX;
 	pipeline->bounds = bounds;
 	return true;
 }

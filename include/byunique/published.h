@@ -26,6 +26,7 @@ struct bounds {
 	size_t letter_bytes;
 	size_t reply_bytes; /* in the reply topic that takes least */
 	size_t (*packed_bytes)(struct slice bytes); /* at most what compression leaves of them; NULL: not known */
+	bool visible_names; /* a header's name ends where librdkafka lets us see its end: at U+0000 */
 };
 
 enum {

@@ -1,9 +1,12 @@
 """Results and dead letters that their topics would not take: cut to what fits before they are sent, in the order that the
 README gives; what fits is never cut; no partition is held up."""
 
+import ctypes
 import random
 import time
+from pathlib import Path
 
+import confluent_kafka
 import pytest
 
 from lib import client, processes, schemas, wire
@@ -319,6 +322,38 @@ def test_memory_under_limits(sites):
     with open("/proc/%d/status" % worker.process.pid) as file:
         peak_kib = int(next(line for line in file if line.startswith("VmHWM")).split()[1])
     assert peak_kib < 400 * 1024, "7 million attributes of 48 bytes would be 320 MiB for each message"
+
+
+def produce_with_name(servers, topic, value, name):
+    """Send a message to partition 0 with a header of any name. confluent_kafka ends names at U+0000; its librdkafka doesn't."""
+    path, = (Path(confluent_kafka.__file__).parent.parent / "confluent_kafka.libs").glob("librdkafka*.so*")
+    library = ctypes.CDLL(str(path))
+    for function in (library.rd_kafka_conf_new, library.rd_kafka_new, library.rd_kafka_headers_new):
+        function.restype = ctypes.c_void_p
+    size, pointer = ctypes.c_size_t, ctypes.c_void_p
+    conf = pointer(library.rd_kafka_conf_new())
+    for key, setting in ((b"bootstrap.servers", servers.encode()), (b"message.max.bytes", b"2000000")):
+        assert library.rd_kafka_conf_set(conf, key, setting, None, size(0)) == 0
+    client = pointer(library.rd_kafka_new(0, conf, None, size(0)))
+    headers = pointer(library.rd_kafka_headers_new(size(1)))
+    library.rd_kafka_header_add(headers, name, size(len(name)), b"1", size(1))
+    topic_tag, partition_tag, value_tag, flags_tag, headers_tag = 1, 3, 4, 7, 10
+    copied = 2
+    error = library.rd_kafka_producev(client, topic_tag, topic.encode(), partition_tag, 0, value_tag, value, size(len(value)),
+                                      flags_tag, copied, headers_tag, headers, 0)
+    assert error == 0 and library.rd_kafka_flush(client, 30000) == 0
+    library.rd_kafka_destroy(client)
+
+
+def test_names_with_a_zero_byte(sites):
+    """librdkafka doesn't tell how long such a name is; what is too large by it alone must not hold its partition up."""
+    site = sites(partitions=1).init(schemas.PHONE)
+    site.insert("Phone", "alice", PhoneNumber="1")
+    name = bytes(33 + byte % 90 for byte in random.Random(3).randbytes(1048400))
+    produce_with_name(site.settings["kafka.bootstrap.servers"], site.commands, b"b", b"\0" + name)
+    site.send(phone())
+    site.worker()
+    assert [result.status for result in site.wait_results(2)] == [400, 204]
 
 
 def test_limit_below_all_reason(small):

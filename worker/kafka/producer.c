@@ -16,6 +16,7 @@ struct producer {
 	const struct config *config; /* borrowed */
 	struct replies *replies;     /* borrowed; NULL: nobody may ask for one */
 	int64_t committed_at_ms;     /* the last transaction */
+	bool visible_names;	     /* see struct bounds */
 };
 
 /* The transaction has to time out well before a successor could be waiting for its partitions in earnest. */
@@ -137,6 +138,7 @@ bool producer_open(struct producer **out, const struct config *config, const cha
 	struct producer *producer = xcalloc(1, sizeof(*producer));
 	producer->config = config;
 	producer->replies = replies;
+	producer->visible_names = bounds->visible_names;
 	producer->client = kafka_client_new(RD_KAFKA_PRODUCER, conf, err);
 	if (producer->client == NULL) {
 		producer_close(producer);
@@ -191,8 +193,8 @@ bool producer_is_settling(const struct producer *producer)
 
 /* --- messages ------------------------------------------------------------------------------------------------------------ */
 
-/* Without those that ours replace. librdkafka's own removal looks at all headers for each. */
-static rd_kafka_headers_t *kept_headers(const rd_kafka_headers_t *headers)
+/* Without those that ours replace. librdkafka's own removal looks at all headers for each. Names end at U+0000. */
+static rd_kafka_headers_t *kept_headers(const rd_kafka_headers_t *headers, bool replace)
 {
 	rd_kafka_headers_t *kept = rd_kafka_headers_new(rd_kafka_header_cnt(headers));
 	const char *name;
@@ -200,22 +202,27 @@ static rd_kafka_headers_t *kept_headers(const rd_kafka_headers_t *headers)
 	size_t size;
 
 	for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
-		if (!event_replaces(name))
+		if (!replace || !event_replaces(name))
 			rd_kafka_header_add(kept, name, -1, value, (ssize_t)size);
 	return kept;
 }
 
-/* The command's headers, unless they are cut, then ours. NULL: there are none. */
-static rd_kafka_headers_t *all_headers(const struct message *command, unsigned cuts, const struct own_headers *own)
+/* The command's headers, unless they are cut, then ours. NULL: there are none.
+ *
+ * librdkafka copies names as they are, but tells no lengths: what stands behind a U+0000 in one goes out unmeasured. Once a
+ * broker has found something too large, only what was measured is sent. */
+static rd_kafka_headers_t *all_headers(const struct producer *producer, const struct message *command, unsigned cuts,
+				       const struct own_headers *own)
 {
 	bool copied = (cuts & CUT_HEADERS) == 0 && command->raw != NULL;
 	rd_kafka_headers_t *headers = NULL;
 
 	if (!copied && own->count == 0)
 		return NULL;
+	bool replaced = own->replace && command->event_header_count > 0;
 	if (copied && rd_kafka_message_headers(command->raw, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR)
-		headers = own->replace && command->event_header_count > 0 ? kept_headers(headers)
-									  : rd_kafka_headers_copy(headers);
+		headers = replaced || producer->visible_names ? kept_headers(headers, replaced)
+							      : rd_kafka_headers_copy(headers);
 	else
 		headers = rd_kafka_headers_new(own->count);
 	for (uint32_t i = 0; i < own->count; i++)
@@ -228,7 +235,7 @@ static bool produce(struct producer *producer, const char *topic, int32_t partit
 		    struct slice value, unsigned cuts, const struct own_headers *own, struct err *err)
 {
 	struct slice key = cuts & CUT_KEY ? SLICE_NONE : command->key;
-	rd_kafka_headers_t *headers = all_headers(command, cuts, own);
+	rd_kafka_headers_t *headers = all_headers(producer, command, cuts, own);
 	rd_kafka_vu_t fields[] = {
 		{.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic},
 		{.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition},
