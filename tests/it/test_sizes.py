@@ -356,6 +356,25 @@ def test_names_with_a_zero_byte(sites):
     assert [result.status for result in site.wait_results(2)] == [400, 204]
 
 
+def test_batch_that_unpacks_to_too_much(sites):
+    """librdkafka reads no zstd batch that is larger than its receive buffer may be. The log says where it lies, and what helps."""
+    site = sites(partitions=2).init(schemas.PHONE)
+    site.insert("Phone", "alice", PhoneNumber="1")
+    producer = confluent_kafka.Producer({
+        "bootstrap.servers": site.settings["kafka.bootstrap.servers"], "compression.type": "zstd", "linger.ms": 3000,
+        "batch.size": 200000000, "message.max.bytes": 200000000})
+    for _ in range(130):
+        producer.produce(site.commands, value=b"x" * 900000, partition=1)
+    assert producer.flush(60) == 0
+    site.send(phone(), partition=0)
+    worker = site.worker()
+    site.wait_results(1)
+    worker.wait_log("_BAD_COMPRESSION.*partition 1:.*raise that")
+    site.stop()
+    site.worker(**{"kafka.receive.message.max.bytes": "300000000"})
+    assert len(site.wait_results(131)) == 131
+
+
 def test_limit_below_all_reason(small):
     small.admin.alter_topic(small.results, max_message_bytes=900)
     worker = small.worker()

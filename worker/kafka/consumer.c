@@ -251,6 +251,11 @@ static bool take_event(const struct consumer *consumer, rd_kafka_message_t *raw,
 			err_detail(err, "group %.200s: %s", consumer->group, text);
 		ok = false;
 	} else if (log_limit(&last_log_ms, 5000)) {
+		if (code == RD_KAFKA_RESP_ERR__BAD_COMPRESSION) { /* comes again and again */
+			err_detail(err, "partition %" PRId32 ": %s", raw->partition, text);
+			err_hint(err, "A batch of messages that unpacks to more than kafka.receive.message.max.bytes can't be "
+				      "read: raise that.");
+		}
 		log_err(LOG_WARN, "consumer_event", err);
 	}
 	rd_kafka_message_destroy(raw);
