@@ -548,6 +548,7 @@ def test_own_authority_and_certificate(sites, certificates):
         for settings in (own, {"schema.registry.ca": certificates["ca.pem"]}):
             worker = sites(**dict(settings, **{"schema.registry.url": registry.url})).worker()
             worker.wait_log("registry_away")
+            assert ("Look at schema.registry.ca" in worker.log) == (settings is own)
             assert worker.stop() == 0
     finally:
         registry.close()

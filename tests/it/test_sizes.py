@@ -361,7 +361,7 @@ def test_batch_that_unpacks_to_too_much(sites):
     site = sites(partitions=2).init(schemas.PHONE)
     site.insert("Phone", "alice", PhoneNumber="1")
     producer = confluent_kafka.Producer({
-        "bootstrap.servers": site.settings["kafka.bootstrap.servers"], "compression.type": "zstd", "linger.ms": 3000,
+        "bootstrap.servers": site.settings["kafka.bootstrap.servers"], "compression.type": "zstd", "linger.ms": 60000,
         "batch.size": 200000000, "message.max.bytes": 200000000})
     for _ in range(130):
         producer.produce(site.commands, value=b"x" * 900000, partition=1)

@@ -196,6 +196,8 @@ static bool no_answer(const struct http *http, CURLcode code, const char *url, s
 		detail = "its answer is larger than 4 MiB";
 	if (code == CURLE_ABORTED_BY_CALLBACK)
 		detail = "told to stop";
+	if (code == CURLE_PEER_FAILED_VERIFICATION)
+		err_hint(err, "Look at schema.registry.ca, and at the name in schema.registry.url.");
 	return err_detail(err, "%s", detail);
 }
 
