@@ -218,7 +218,7 @@ static void test_group_raised_by_an_operator(void **state)
 
 	(void)state;
 	facts.committed_by_others = true;
-	assert_start(facts, 140, "group_offset_raised");
+	assert_start(facts, 140, "database_behind_group");
 	facts.committed = 150;
 	assert_start(facts, 140, "group_offset_raised");
 	facts.committed = 141;

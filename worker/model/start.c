@@ -79,16 +79,20 @@ static bool start_known(const struct start_facts *facts, struct start *start, st
 
 	if (is_lost(facts, facts->next_offset, start, err))
 		return false;
-	if (facts->committed_by_others && from > facts->published_offset) {
-		from = facts->published_offset;
+	bool is_raised = facts->committed_by_others && from > facts->published_offset;
+	if (is_raised) {
 		start->warning = "group_offset_raised";
 		start->reason = "not by a worker: publishing what is not known to be published";
 	}
 	if (from > facts->next_offset) {
-		from = facts->next_offset;
 		start->warning = "database_behind_group";
-		start->reason = "PostgreSQL was restored or lost commits: catching up, results are published again";
-	} else if (from < facts->log_start) {
+		start->reason = is_raised ? "the group's offset was put forward: catching up, as nothing is skipped"
+					  : "PostgreSQL was restored or lost commits: catching up, results are published again";
+		from = facts->next_offset;
+	}
+	if (is_raised)
+		from = facts->published_offset;
+	if (from < facts->log_start) {
 		/* What was published already need not be there; what was not, does. */
 		if (is_lost(facts, facts->published_offset, start, err))
 			return false;
