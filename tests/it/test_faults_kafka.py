@@ -108,22 +108,6 @@ def test_told_to_stop_while_the_broker_is_silent(one, thawed, moment):
     answered_once(one, sent)
 
 
-def test_no_broker_for_long(one, kafka):
-    """The consumer is made anew: librdkafka 2.10 to 2.15 may have forgotten where the brokers are."""
-    worker = one.worker(failpoints="", variables={"BYUNIQUE_TEST_ALONE_MS": "3000"})
-    one.wait_assigned(worker)
-    sent = one.send(*numbered(5))
-    one.results_of(sent)
-    kafka.kill()
-    try:
-        worker.wait_log("no broker of Kafka has answered for long")
-    finally:
-        kafka.start()
-    sent += one.send(*numbered(5, "e"))
-    one.results_of(sent)
-    answered_once(one, sent)
-
-
 def failing(site, failpoints, stuck_ms, **settings):
     """A worker of the build with failpoints, whose watchdog is impatient."""
     log = site.folder / ("failing-%d.log" % len(site.workers))

@@ -48,6 +48,14 @@ static void note_assigned(struct consumer *consumer, const rd_kafka_topic_partit
 	free(numbers);
 }
 
+/* From 2.10 on librdkafka forgets the brokers that no broker tells of, which is all of them when one is asked that has just come
+ * back, and before 2.16 it never looks for them again (its issue 5301). Others wait for Kafka, however long that takes. */
+static bool forgets_brokers(void)
+{
+	enum { FORGETS = 0x020a0000, RECOVERS = 0x02100000 };
+	return rd_kafka_version() >= FORGETS && rd_kafka_version() < RECOVERS;
+}
+
 /* Called from within the poll. The rest passes by itself, and is in librdkafka's log; but is_alone() does not rely on it. */
 static void on_error(rd_kafka_t *client, int code, const char *text, void *opaque)
 {
@@ -56,7 +64,7 @@ static void on_error(rd_kafka_t *client, int code, const char *text, void *opaqu
 	struct err err;
 	(void)client;
 
-	if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && consumer->alone_since_ms == 0)
+	if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && consumer->alone_since_ms == 0 && forgets_brokers())
 		consumer->alone_since_ms = clock_mono_ms();
 	kafka_error(&err, (rd_kafka_resp_err_t)code, is_fatal ? "the consumer has to start afresh" : "Kafka refuses the login",
 		    text);
@@ -262,9 +270,8 @@ static bool take_event(const struct consumer *consumer, rd_kafka_message_t *raw,
 	return ok;
 }
 
-/* Nobody was there a while ago: does anybody answer by now? librdkafka from 2.10 on forgets the brokers that no broker tells of,
- * which is all of them when one is asked that has just come back, and up to 2.15 it never looks for them again (its issue
- * 5301). A consumer made anew does. By then the group has given this one up, so nothing is lost when Kafka is really away. */
+/* Nobody was there a while ago, and still nobody answers: a consumer made anew looks for brokers again. By then the group has
+ * given this one up. */
 static bool is_alone(struct consumer *consumer, struct err *err)
 {
 	enum { ALONE_MS = 60000, ASK_MS = 5000 };
