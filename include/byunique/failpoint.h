@@ -10,7 +10,7 @@
  * BYUNIQUE_TEST_JITTER_MS: each failpoint that is passed waits up to so many milliseconds, which mixes the threads' order.
  * BYUNIQUE_TEST_STUCK_MS: the watchdog's limit, instead of three minutes.
  * BYUNIQUE_TEST_ANSWER_MS: how long a worker waits for PostgreSQL's answers, instead of two and a half minutes.
- * BYUNIQUE_TEST_ALONE_MS: how long a consumer waits for any broker before it is made anew, instead of a minute.
+ * BYUNIQUE_TEST_ALONE_MS: how long a consumer that forgets its brokers waits for one before it is made anew, instead of a minute.
  * BYUNIQUE_TEST_PATIENCE_MS: how long a change of tables waits for locks, instead of five minutes.
  * BYUNIQUE_TEST_NEXT_MIGRATION: SQL that makes the program one of the version after the newest.
  * A list that can't be read ends the process. What is struck is logged as the event `failpoint`. */

@@ -407,7 +407,7 @@ static bool wait_for_results(struct submission *submission, struct err *err)
 static void report_json(const struct submission *submission)
 {
 	json_t *summary = json_pack("{s:I, s:o}", "sent", (json_int_t)submission->sent, "batch_id",
-				    text_or_null(submission->batch_used ? slice_cstr(submission->batch_id) : SLICE_NONE));
+				    cstr_or_null(submission->batch_used ? submission->batch_id : NULL));
 
 	if (submission->wait) {
 		json_object_set_new(summary, "missing", json_integer(tally_missing(submission->tally)));

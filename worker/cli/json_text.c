@@ -10,6 +10,11 @@ json_t *text_or_null(struct slice text)
 	return text.base != NULL && slice_is_utf8(text) ? json_stringn(text.base, text.len) : json_null();
 }
 
+json_t *cstr_or_null(const char *text)
+{
+	return text_or_null(text != NULL && text[0] != '\0' ? slice_cstr(text) : SLICE_NONE);
+}
+
 void print_json(json_t *object)
 {
 	ASSERT(object != NULL);

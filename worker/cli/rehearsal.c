@@ -15,11 +15,6 @@ struct rehearsal {
 	json_t *problems; /* NULL: they are printed as they are found */
 };
 
-static json_t *text_json(const char *text)
-{
-	return text_or_null(text != NULL && text[0] != '\0' ? slice_cstr(text) : SLICE_NONE);
-}
-
 static void show_problem(const struct rehearsal *rehearsal, const struct rows *rows, const struct err *err)
 {
 	const struct row_fault *fault = rows_fault(rows);
@@ -34,8 +29,8 @@ static void show_problem(const struct rehearsal *rehearsal, const struct rows *r
 	}
 	json_array_append_new(rehearsal->problems,
 			      json_pack("{s:I, s:i, s:o, s:o, s:o, s:o}", "line", (json_int_t)rows_line(rows), "status",
-					fault->status, "code", text_json(fault->code), "detail", text_json(fault->reason),
-					"attribute", text_json(fault->attribute), "column", text_json(column)));
+					fault->status, "code", cstr_or_null(fault->code), "detail", cstr_or_null(fault->reason),
+					"attribute", cstr_or_null(fault->attribute), "column", cstr_or_null(column)));
 }
 
 /* All that the worker would say without looking at records. */

@@ -370,7 +370,7 @@ json_t *tally_json(const struct tally *tally)
 	for (size_t i = 0; i < count; i += used) {
 		const struct answer *kind = &known[i]->answer;
 		json_t *json = json_pack("{s:i, s:o, s:b, s:I}", "status", kind->status, "code",
-					 text_or_null(kind->code[0] ? slice_cstr(kind->code) : SLICE_NONE), "duplicate", (int)kind->duplicate,
+					 cstr_or_null(kind->code), "duplicate", (int)kind->duplicate,
 					 "count", (json_int_t)count_kind(known + i, count - i, &used));
 		if (!kind->sent)
 			json_object_set_new(json, "sent", json_false());

@@ -56,7 +56,7 @@ static bool forgets_brokers(void)
 	return rd_kafka_version() >= FORGETS && rd_kafka_version() < RECOVERS;
 }
 
-/* Called from within the poll. The rest passes by itself, and is in librdkafka's log; but is_alone() does not rely on it. */
+/* Called from within the poll. What is not kept here passes by itself, and is in librdkafka's log. */
 static void on_error(rd_kafka_t *client, int code, const char *text, void *opaque)
 {
 	struct consumer *consumer = opaque;
