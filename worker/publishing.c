@@ -25,8 +25,10 @@ static struct batch *next_batch(struct pipeline *pipeline, const struct publicat
 	enum { IDLE_MS = 1000 };
 	int64_t left_ms = publication->since_us / 1000 + PUBLICATION_OPEN_MS - clock_mono_ms();
 
-	if (publication->batch_count == 0)
+	if (publication->batch_count == 0) {
+		producer_settle(pipeline->producer);
 		return queue_pop(&pipeline->stored, IDLE_MS);
+	}
 	if (publication->batch_count == PUBLICATION_BATCHES)
 		return NULL;
 	if (in_full && left_ms > 0 && is_more_under_way(pipeline, publication))
@@ -76,20 +78,29 @@ static bool answer(struct pipeline *pipeline, struct publication *publication, s
 	return true;
 }
 
-static bool add(struct pipeline *pipeline, struct publication *publication, struct batch *batch, bool is_full, struct err *err)
+static void land_all(struct pipeline *pipeline, struct batch **batches, uint32_t count)
 {
-	if (batch->assignment->lost) { /* it is dropped; what is open came before, and the group may refuse it */
-		pipeline_land(pipeline, batch);
+	for (uint32_t i = 0; i < count; i++)
+		pipeline_land(pipeline, batches[i]);
+}
+
+static bool add(struct pipeline *pipeline, struct publication *publication, struct batch **batches, uint32_t count, bool in_full,
+		struct err *err)
+{
+	if (batches[0]->assignment->lost) { /* they are dropped; what is open came before, and the group may refuse it */
+		land_all(pipeline, batches, count);
 		return true;
 	}
-	if (!answer(pipeline, publication, batch, err)) {
-		pipeline_land(pipeline, batch);
-		return false;
-	}
+	for (uint32_t i = 0; i < count; i++)
+		if (!answer(pipeline, publication, batches[i], err)) {
+			land_all(pipeline, batches, count);
+			return false;
+		}
 	pipeline->publishing = true;
-	bool ok = publication_add(publication, pipeline->producer, batch, !is_full, err);
+	bool ok = publication_add(publication, pipeline->producer, batches, count, !in_full, err);
 	pipeline->publishing = false;
-	pipeline_recycle(pipeline, batch);
+	for (uint32_t i = 0; i < count; i++)
+		pipeline_recycle(pipeline, batches[i]);
 	return ok;
 }
 
@@ -103,23 +114,49 @@ static void fail(struct pipeline *pipeline, struct publication *publication, str
 	publication_reset(publication);
 }
 
+static bool is_full(const struct pipeline *pipeline, const struct batch *batch)
+{
+	return batch->count >= (uint32_t)pipeline->live.batch_max_commands;
+}
+
+/* The batch, and those behind it that are at hand, as far as they are small: how many. A full one is better off alone, as its
+ * memory is wanted again. */
+static uint32_t take_small(struct pipeline *pipeline, const struct publication *publication, struct batch *first,
+			   struct batch **batches)
+{
+	uint32_t count = 0;
+
+	while (first != NULL) {
+		batches[count++] = first;
+		first = !is_full(pipeline, first) && publication->batch_count + count < PUBLICATION_BATCHES
+				? queue_take(&pipeline->stored) : NULL;
+	}
+	return count;
+}
+
 void *publishing_main(void *context)
 {
 	struct pipeline *pipeline = context;
 	struct publication publication = {0};
-	bool is_full = false;
+	struct batch *batches[PUBLICATION_BATCHES];
+	bool in_full = false, ok;
 	struct err err;
 
 	for (;;) {
-		struct batch *batch = next_batch(pipeline, &publication, is_full);
+		struct batch *batch = next_batch(pipeline, &publication, in_full);
 		if (batch == NULL && publication.batch_count == 0) {
 			if (queue_is_closed(&pipeline->stored))
 				return NULL;
 			continue;
 		}
-		if (batch != NULL)
-			is_full = batch->count >= (uint32_t)pipeline->live.batch_max_commands;
-		if (!(batch != NULL ? add(pipeline, &publication, batch, is_full, &err) : commit(pipeline, &publication, &err)))
+		if (batch != NULL) {
+			uint32_t count = take_small(pipeline, &publication, batch, batches);
+			in_full = is_full(pipeline, batches[count - 1]);
+			ok = add(pipeline, &publication, batches, count, in_full, &err);
+		} else {
+			ok = commit(pipeline, &publication, &err);
+		}
+		if (!ok)
 			fail(pipeline, &publication, &err);
 	}
 }

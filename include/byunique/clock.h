@@ -8,6 +8,7 @@ int64_t clock_wall_ms(void); /* since 1970-01-01T00:00:00Z */
 int64_t clock_mono_ms(void);
 int64_t clock_mono_us(void);
 void clock_sleep_ms(int64_t ms);
+void clock_sleep_us(int64_t us);
 
 /* Full-jitter exponential back-off: a random pause up to base_ms * 2^attempt, at most cap_ms; attempt counts from 0. */
 int64_t clock_backoff_ms(unsigned attempt, int64_t base_ms, int64_t cap_ms);

@@ -20,6 +20,8 @@ void producer_close(struct producer *producer); /* NULL is fine; an open transac
 bool producer_begin(struct producer *producer, struct err *err) BYU_MUST_CHECK;
 /* Did the last transaction end so recently that Kafka may not be done with it? */
 bool producer_is_settling(const struct producer *producer);
+/* Waits until it should be: some milliseconds, twenty at most. */
+void producer_settle(const struct producer *producer);
 /* The result of a command: its key and headers, then byunique.status and, for an error, byunique.code; without what the
  * answer stage has cut. And the same once more where the command asks for it, if it can be delivered there. */
 bool producer_result(struct producer *producer, const struct message *command, struct err *err) BYU_MUST_CHECK;

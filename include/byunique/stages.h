@@ -166,10 +166,10 @@ struct publication {
 	uint64_t codes[OUTCOME_CODES], repeats, dead_letters;
 	struct buf timestamps_ms; /* int64_t for each message; -1: it has none */
 };
-/* Begins with its first batch. The batch's memory is not needed any more then. `alone`: no other one is to be expected soon.
- * After an error the producer is of no use. */
-bool publication_add(struct publication *publication, struct producer *producer, const struct batch *batch, bool alone,
-		     struct err *err) BYU_MUST_CHECK;
+/* Begins with its first batches, one at least. Their memory is not needed any more then. `alone`: no other one is to be expected
+ * soon. After an error the producer is of no use. */
+bool publication_add(struct publication *publication, struct producer *producer, struct batch *const *batches,
+		     uint32_t count, bool alone, struct err *err) BYU_MUST_CHECK;
 bool publication_commit(struct publication *publication, struct producer *producer, struct err *err) BYU_MUST_CHECK;
 void publication_reset(struct publication *publication); /* none is open, whatever became of it */
 

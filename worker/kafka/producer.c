@@ -4,6 +4,7 @@
 
 #include "byunique/clock.h"
 #include "byunique/kafka.h"
+#include "byunique/settling.h"
 #include "byunique/signals.h"
 #include "internal.h"
 
@@ -15,7 +16,10 @@ struct producer {
 	rd_kafka_t *client;
 	const struct config *config; /* borrowed */
 	struct replies *replies;     /* borrowed; NULL: nobody may ask for one */
-	int64_t committed_at_ms;     /* the last transaction */
+	int64_t committed_us;	     /* when the last transaction was; monotonic */
+	int64_t settling_us;	     /* what it seems to take Kafka; settling.h */
+	int64_t backoff_us;	     /* before a request that was refused is repeated */
+	bool used;		     /* something belongs to the transaction that is open */
 	bool visible_names;	     /* see struct bounds */
 };
 
@@ -109,6 +113,14 @@ static void set_sizes(rd_kafka_conf_t *conf, const struct config *config, const 
 	}
 }
 
+#define DEFAULT_BACKOFF_MS "10"
+
+static int64_t backoff_us(const struct config *config)
+{
+	const char *given = config_kafka(config, "retry.backoff.ms");
+	return 1000 * strtoll(given ? given : DEFAULT_BACKOFF_MS, NULL, 10);
+}
+
 static void set_defaults(rd_kafka_conf_t *conf, const struct config *config)
 {
 	if (config_kafka(config, "partitioner") == NULL)
@@ -116,7 +128,7 @@ static void set_defaults(rd_kafka_conf_t *conf, const struct config *config)
 	if (config_kafka(config, "linger.ms") == NULL)
 		kafka_conf_set(conf, "linger.ms", "1"); /* a transaction's messages come together, and wait for its partitions */
 	if (config_kafka(config, "retry.backoff.ms") == NULL)
-		kafka_conf_set(conf, "retry.backoff.ms", "10"); /* what is sent behind a transaction is refused for a moment */
+		kafka_conf_set(conf, "retry.backoff.ms", DEFAULT_BACKOFF_MS); /* what is sent behind a transaction is refused for a moment */
 	if (config_kafka(config, "compression.type") == NULL && config_kafka(config, "compression.codec") == NULL)
 		kafka_conf_set(conf, "compression.type", "lz4");
 }
@@ -148,6 +160,8 @@ bool producer_open(struct producer **out, const struct config *config, const cha
 	producer->config = config;
 	producer->replies = replies;
 	producer->visible_names = bounds->visible_names;
+	producer->settling_us = SETTLING_START_US;
+	producer->backoff_us = backoff_us(config);
 	producer->client = kafka_client_new(RD_KAFKA_PRODUCER, conf, err);
 	if (producer->client == NULL) {
 		producer_close(producer);
@@ -189,15 +203,20 @@ static bool fail_transaction(const struct producer *producer, rd_kafka_error_t *
 bool producer_begin(struct producer *producer, struct err *err)
 {
 	replies_begin(producer->replies);
+	producer->used = false;
 	rd_kafka_error_t *error = rd_kafka_begin_transaction(producer->client);
 	return error == NULL || kafka_error_take(err, error, "can't begin a Kafka transaction");
 }
 
-/* Its answer comes before all of its partitions know. */
 bool producer_is_settling(const struct producer *producer)
 {
-	enum { SETTLED_MS = 30 };
-	return clock_mono_ms() - producer->committed_at_ms < SETTLED_MS;
+	enum { SETTLED_US = 30000 };
+	return clock_mono_us() - producer->committed_us < SETTLED_US;
+}
+
+void producer_settle(const struct producer *producer)
+{
+	clock_sleep_us(producer->committed_us + producer->settling_us - clock_mono_us());
 }
 
 /* --- messages ------------------------------------------------------------------------------------------------------------ */
@@ -267,6 +286,7 @@ static bool produce(struct producer *producer, const char *topic, int32_t partit
 	size_t count = sizeof(fields) / sizeof(*fields) - (headers == NULL); /* they stand last */
 	rd_kafka_error_t *error;
 
+	producer->used = true;
 	while ((error = rd_kafka_produceva(producer->client, fields, count)) != NULL) {
 		if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
 			if (headers != NULL)
@@ -354,6 +374,7 @@ bool producer_offsets(struct producer *producer, const struct assignment *assign
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
 	for (uint32_t i = 0; i < count; i++)
 		kafka_add_offset(list, producer->config->commands_topic, offsets[i].partition, offsets[i].offset);
+	int64_t sent_us = clock_mono_us();
 	rd_kafka_error_t *error =
 		rd_kafka_send_offsets_to_transaction(producer->client, list, assignment->group, KAFKA_TIMEOUT_MS);
 	if (error != NULL && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__STATE) {
@@ -362,6 +383,10 @@ bool producer_offsets(struct producer *producer, const struct assignment *assign
 		error = rd_kafka_send_offsets_to_transaction(producer->client, list, assignment->group, KAFKA_TIMEOUT_MS);
 	}
 	rd_kafka_topic_partition_list_destroy(list);
+	if (!producer->used) /* the first request, so the one that was refused, if any was */
+		producer->settling_us = settling_learn(producer->settling_us, sent_us - producer->committed_us,
+						       clock_mono_us() - sent_us >= producer->backoff_us);
+	producer->used = true;
 	return error == NULL ||
 	       fail_transaction(producer, error, "can't add the group's offsets to the Kafka transaction", err);
 }
@@ -383,6 +408,6 @@ bool producer_commit(struct producer *producer, struct err *err)
 	if (error != NULL)
 		return fail_transaction(producer, error, "can't commit the Kafka transaction", err);
 	replies_committed(producer->replies);
-	producer->committed_at_ms = clock_mono_ms();
+	producer->committed_us = clock_mono_us();
 	return true;
 }

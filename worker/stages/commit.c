@@ -64,18 +64,25 @@ static bool begin(struct publication *publication, struct producer *producer, st
 
 /* Right behind another transaction the offsets of a small one go first: they are taken as soon as Kafka is done with that one,
  * while a topic's partitions would be put off for twenty milliseconds. Otherwise they go at the end. */
-bool publication_add(struct publication *publication, struct producer *producer, const struct batch *batch, bool alone,
-		     struct err *err)
+bool publication_add(struct publication *publication, struct producer *producer, struct batch *const *batches,
+		     uint32_t count, bool alone, struct err *err)
 {
-	bool first = publication->batch_count++ == 0, offsets_first = first && alone && producer_is_settling(producer);
+	bool first = publication->batch_count == 0, offsets_first = first && alone && producer_is_settling(producer);
 
-	publication->assignment = batch->assignment;
+	publication->assignment = batches[0]->assignment;
+	publication->batch_count += count;
 	if (!FAILPOINT_PASS(publish_answered, err) || (first && !begin(publication, producer, err)))
 		return false;
-	note_offsets(publication, batch);
-	note_answers(publication, batch);
-	return (!offsets_first || send_offsets(publication, producer, err)) && send_batch(producer, batch, err) &&
-	       FAILPOINT_PASS(publish_sent, err);
+	for (uint32_t i = 0; i < count; i++) {
+		note_offsets(publication, batches[i]);
+		note_answers(publication, batches[i]);
+	}
+	if (offsets_first && !send_offsets(publication, producer, err))
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		if (!send_batch(producer, batches[i], err))
+			return false;
+	return FAILPOINT_PASS(publish_sent, err);
 }
 
 static void mark_published(const struct publication *publication)
