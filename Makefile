@@ -147,16 +147,16 @@ torture: ROUND   ?= 180
 torture: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
 	@BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) tests/torture $(VENV)/bin/python $(SECONDS) $(ROUND) $(SEED)
 
-#: make bench        the worker beside the same updates written from memory, in one run
-bench: $(BUILD)/byunique $(BUILD)/bench/raw_update $(VENV)/.done $(KAFKA)
-	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python tests/bench/run.py $(BENCH)
+#: make bench        stages, rate beside the same updates from memory and a Python worker, latency: all in one run
+bench: $(BUILD)/byunique $(BUILD)/bench/raw_update $(BUILD)/bench/bench_stages $(VENV)/.done $(KAFKA)
+	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python tests/bench/bench.py $(BENCH)
 
 #: make bench-curves how cost grows: batches, attributes, extensions, hot records, partitions, workers (BENCH=… picks)
 .PHONY: bench-curves
 bench-curves: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
 	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python tests/bench/curves.py $(BENCH)
 
-#: make bench-latency how long one command takes on an idle worker, and on one at half of its rate
+#: make bench-latency of that, how long one command takes on an idle worker, and on one at half of its rate
 .PHONY: bench-latency
 bench-latency: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
 	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python tests/bench/latency.py $(BENCH)
@@ -166,7 +166,7 @@ bench-latency: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
 bench-refused: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
 	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python tests/bench/refused.py $(BENCH)
 
-#: make bench-stages what each stage that talks to nobody costs for one command, in time and in allocations
+#: make bench-stages of that, what each stage that talks to nobody costs for one command, in time and in allocations
 .PHONY: bench-stages
 bench-stages: $(BUILD)/bench/bench_stages
 	$(BUILD)/bench/bench_stages $(BENCH)

@@ -1,4 +1,4 @@
-"""`make bench-latency`: how long a command takes, from when it is given to the producer until a read_committed consumer
+"""A part of `make bench`, and `make bench-latency`: how long a command takes, from when it is given to the producer until a read_committed consumer
 has its result.
 
 At rest: one command at a time, when the worker has nothing else to do, beside what the two commits cost by themselves in
@@ -6,9 +6,8 @@ the same run: one UPDATE committed in PostgreSQL, and one Kafka transaction with
 otherwise idle client; and beside an echo, a client that only answers each message in such a transaction, which takes the same
 way through Kafka: to the topic and out of it, and once more for the answer.
 
-Under load: commands at half of the rate at which the worker gets through a backlog, which is measured first as
-`make bench` does it, or at --rate; with its servers and its commands, so PostgreSQL waits for the disk here. Sender and
-reader are a process each, as threads of one would wait for each other's turn, up to 5 ms. Both take their part of the
+Under load: commands at half of the rate at which the worker gets through a backlog, which is measured first, or at --rate.
+Sender and reader are a process each, as threads of one would wait for each other's turn, up to 5 ms. Both take their part of the
 processors, and the sender's linger.ms, 5 as by default, is part of what is measured.
 """
 
@@ -31,7 +30,6 @@ from confluent_kafka import Consumer, Producer, TopicPartition  # noqa: E402
 
 import run  # noqa: E402
 from lib import byunique, client, schemas, wire  # noqa: E402
-from lib.servers import Kafka, Postgres  # noqa: E402
 from lib.site import Site, new_id  # noqa: E402
 
 PAUSE_S = 0.03  # between two commands: everything is at rest again
@@ -158,16 +156,13 @@ def measure(site, count):
         1000 * (worker - kafka - postgres), 1000 * (worker - echoed - postgres)))
 
 
-def at_rest(count):
-    postgres, kafka = Postgres(), Kafka()
+def at_rest(bench, count):
     with tempfile.TemporaryDirectory() as folder:
+        site = Site(bench.postgres, bench.kafka, Path(folder), partitions=4)
         try:
-            site = Site(postgres.create(), kafka.create(), Path(folder), partitions=4)
             measure(site, count)
-            site.close()
         finally:
-            kafka.destroy()
-            postgres.destroy()
+            site.close()
 
 
 # Under load
@@ -266,14 +261,13 @@ def backlog_rate(bench, commands):
     return rate
 
 
-def under_load(bench, options):
-    rate = options.rate or backlog_rate(bench, options.commands) / 2
-    count = round(rate * (WARM_UP_S + options.seconds))
+def under_load(bench, rate, seconds):
+    count = round(rate * (WARM_UP_S + seconds))
     bench.runs += 1
     bench.database.settle()
     with bench.warm(byunique.Worker) as warm:
         sent, arrived = steady(bench, warm.worker, rate, bench.runs, count)
-    orders = run.make_orders(bench.runs, count, options.records // 2)
+    orders = run.make_orders(bench.runs, count, bench.options.records // 2)
     bench.check_results(warm.worker.settings["results.topic"], warm.primers + orders)
     wrong = bench.database.wrong(orders)
     assert not wrong, "%d records do not have the values commanded" % wrong
@@ -295,11 +289,16 @@ def show_load(wanted, sent, arrived):
         print("The sender could not keep the rate: this is the latency at what it sent.")
 
 
-def arguments():
-    parser = argparse.ArgumentParser(prog="make bench-latency BENCH=…", description=__doc__.partition("\n\n")[0])
+def add_latency(parser):
+    """What may be told of these measurements."""
     parser.add_argument("--count", type=int, default=300, help="commands, one at a time")
     parser.add_argument("--rate", type=float, help="commands a second under load; default: half of a backlog's")
     parser.add_argument("--seconds", type=float, default=10, help="so long under load, after a warm-up")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="make bench-latency BENCH=…", description=__doc__.partition("\n\n")[0])
+    add_latency(parser)
     parser.add_argument("--commands", type=int, default=200000, help="in that backlog")
     run.add_place(parser, records=100000)
     return parser.parse_args()
@@ -307,9 +306,10 @@ def arguments():
 
 def main():
     options = arguments()
-    at_rest(options.count)
     with run.started(run.Bench, options) as bench:
-        under_load(bench, options)
+        rate = options.rate or backlog_rate(bench, options.commands) / 2
+        at_rest(bench, options.count)
+        under_load(bench, rate, options.seconds)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`make bench`: what one worker does, beside what PostgreSQL does when nothing else has to be done.
+"""The rounds of `make bench`: what one worker does, beside what PostgreSQL does when nothing else has to be done.
 
 Each round runs these, in turn from the front and from the back, and the medians of all rounds are compared:
 
@@ -7,7 +7,7 @@ b  raw_update with what the contract makes us store, in the same transaction, on
    command that finds no record, and for each partition a row of outcomes with their ids, and its position. The ceiling
    with exactly-once: what c is below it is what Kafka, Avro and the worker cost.
 c  `byunique run`: the same updates as commands in Kafka, from a backlog until the last result is visible.
-p  with --baseline: baseline.py, a Python worker without any of the guarantees, in place of byunique.
+p  baseline.py, a Python worker without any of the guarantees, in place of byunique.
 
 How c is timed (and p). The worker is started first and answers a few commands, so that joining the group, preparing statements
 and cold code don't count. Then the backlog is produced inside of one Kafka transaction: the worker, which reads what is
@@ -543,20 +543,23 @@ def add_place(parser, records):
                         help="a setting of PostgreSQL, such as fsync=off")
 
 
-def arguments():
-    parser = argparse.ArgumentParser(prog="make bench BENCH=…", description=__doc__.partition("\n")[0])
+def add_rounds(parser):
+    """What may be told of the rounds."""
     parser.add_argument("--commands", type=int, default=400000)
     add_place(parser, records=1000000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="40,000 commands, 100,000 records, one round")
     parser.add_argument("--only", choices=KINDS, help="leave the others out")
-    parser.add_argument("--baseline", action="store_true", help="measure the Python worker as well")
+    parser.add_argument("--baseline", action=argparse.BooleanOptionalAction, default=True,
+                        help="measure the Python worker as well")
     parser.add_argument("--raw-batch", type=int, default=4000, help="rows in a batch of raw_update")
     parser.add_argument("--json", metavar="FILE", help="write all of it there")
-    options = parser.parse_args()
+
+
+def is_quick(options):
     if options.quick:
         options.commands, options.records, options.rounds = 40000, 100000, 1
-    return options
+    return options.quick
 
 
 def measure_all(bench, options):
@@ -573,16 +576,3 @@ def measure_all(bench, options):
             if number:
                 runs[kind].append(run)
     return runs
-
-
-def main():
-    options = arguments()
-    with started(Bench, options) as bench:
-        runs = measure_all(bench, options)
-    table(options, runs)
-    if options.json:
-        write_json(options.json, options, runs)
-
-
-if __name__ == "__main__":
-    main()
