@@ -92,6 +92,21 @@ def test_broker_silent_for_longer_than_every_timeout(one, thawed, moment):
     answered_once(one, sent)
 
 
+def test_broker_silent_for_some_seconds_in_a_commit(one, thawed):
+    """Shorter than any timeout: the commit goes on where it was, in the same session."""
+    worker = one.worker(failpoints="publish_offsets_sent=wait:1500", **{"kafka.session.timeout.ms": "45000"})
+    one.wait_assigned(worker)
+    sent = one.send(*numbered(5))
+    worker.wait_log("failpoint name=publish_offsets_sent")
+    one.kafka.freeze()
+    time.sleep(5)
+    one.kafka.thaw()
+    sent += one.send(*numbered(5, "e"))
+    one.wait_results(len(sent))
+    assert "session_ended" not in worker.log
+    answered_once(one, sent)
+
+
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_told_to_stop_while_the_broker_is_silent(one, thawed, moment):
     """With the long timeouts that are the default: the worker ends shortly after shutdown.timeout, and owes nothing."""

@@ -391,20 +391,38 @@ bool producer_offsets(struct producer *producer, const struct assignment *assign
 	       fail_transaction(producer, error, "can't add the group's offsets to the Kafka transaction", err);
 }
 
+/* Not for long: a transaction that has failed keeps its messages, and only committing tells. */
 static void flush(struct producer *producer)
 {
-	enum { STEP_MS = 100 };
-	int64_t until_ms = clock_mono_ms() + KAFKA_TIMEOUT_MS;
+	enum { STEP_MS = 50, PATIENCE_MS = 200 };
+	int64_t until_ms = clock_mono_ms() + PATIENCE_MS;
 
 	do
 		serve(producer);
 	while (rd_kafka_flush(producer->client, STEP_MS) == RD_KAFKA_RESP_ERR__TIMED_OUT && clock_mono_ms() < until_ms);
 }
 
+/* In steps, as it waits for messages as well, those included that failed meanwhile: the next call goes on where the last one
+ * ended. */
+static rd_kafka_error_t *commit(struct producer *producer)
+{
+	enum { STEP_MS = 1000 };
+	int64_t until_ms = clock_mono_ms() + KAFKA_TIMEOUT_MS;
+	rd_kafka_error_t *error;
+
+	while ((error = rd_kafka_commit_transaction(producer->client, STEP_MS)) != NULL &&
+	       rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__TIMED_OUT && rd_kafka_error_is_retriable(error) &&
+	       clock_mono_ms() < until_ms) {
+		rd_kafka_error_destroy(error);
+		serve(producer);
+	}
+	return error;
+}
+
 bool producer_commit(struct producer *producer, struct err *err)
 {
 	flush(producer);
-	rd_kafka_error_t *error = rd_kafka_commit_transaction(producer->client, KAFKA_TIMEOUT_MS);
+	rd_kafka_error_t *error = commit(producer);
 	if (error != NULL)
 		return fail_transaction(producer, error, "can't commit the Kafka transaction", err);
 	replies_committed(producer->replies);
