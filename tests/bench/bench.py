@@ -4,7 +4,6 @@ and memory beside the same updates from memory and a Python worker (run.py), and
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +22,8 @@ def arguments():
     run.add_rounds(parser)
     latency.add_latency(parser)
     options = parser.parse_args()
-    if run.is_quick(options):
+    if options.quick:
+        run.shorten(options)
         options.count, options.seconds = 50, 3
     return options
 
@@ -46,7 +46,7 @@ def main():
         if not options.only:
             title("One command at a time, then at half of that rate")
             latency.at_rest(bench, options.count)
-            latency.under_load(bench, options.rate or statistics.median(each.rate for each in runs["c"]) / 2, options.seconds)
+            latency.under_load(bench, options.rate or run.median(runs["c"], "rate") / 2, options.seconds)
 
 
 if __name__ == "__main__":

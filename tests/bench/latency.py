@@ -1,5 +1,5 @@
-"""A part of `make bench`, and `make bench-latency`: how long a command takes, from when it is given to the producer until a read_committed consumer
-has its result.
+"""A part of `make bench`, and `make bench-latency`: how long a command takes, from when it is given to the producer until a
+read_committed consumer has its result.
 
 At rest: one command at a time, when the worker has nothing else to do, beside what the two commits cost by themselves in
 the same run: one UPDATE committed in PostgreSQL, and one Kafka transaction with one message and the group's offset, by an

@@ -548,18 +548,16 @@ def add_rounds(parser):
     parser.add_argument("--commands", type=int, default=400000)
     add_place(parser, records=1000000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="40,000 commands, 100,000 records, one round")
+    parser.add_argument("--quick", action="store_true", help="40,000 commands, 100,000 records, one round; little of everything")
     parser.add_argument("--only", choices=KINDS, help="leave the others out")
     parser.add_argument("--baseline", action=argparse.BooleanOptionalAction, default=True,
                         help="measure the Python worker as well")
     parser.add_argument("--raw-batch", type=int, default=4000, help="rows in a batch of raw_update")
-    parser.add_argument("--json", metavar="FILE", help="write all of it there")
+    parser.add_argument("--json", metavar="FILE", help="write the rounds there")
 
 
-def is_quick(options):
-    if options.quick:
-        options.commands, options.records, options.rounds = 40000, 100000, 1
-    return options.quick
+def shorten(options):
+    options.commands, options.records, options.rounds = 40000, 100000, 1
 
 
 def measure_all(bench, options):
