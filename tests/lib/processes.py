@@ -105,6 +105,9 @@ def tail(path, count=60):
 
 
 def environment():
-    """The environment without what would change a client's or a server's behaviour behind the tests' back."""
-    return {name: value for name, value in os.environ.items()
-            if not name.startswith(("PG", "BYUNIQUE_", "KAFKA_"))}
+    """The environment without what would change a client's or a server's behaviour behind the tests' back.
+
+    It is read a name at a time, as pytest changes PYTEST_CURRENT_TEST while threads of tests ask for it."""
+    names = [name for name in list(os.environ) if not name.startswith(("PG", "BYUNIQUE_", "KAFKA_", "PYTEST_"))]
+    values = {name: os.environ.get(name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
