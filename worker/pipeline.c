@@ -150,8 +150,8 @@ static void now_and_then(struct pipeline *pipeline)
 	reload_if_asked(pipeline);
 }
 
-/* Asked before every message, or every millisecond. While the storing thread is busy a batch may take long to fill, so
- * observing goes on from here. */
+/* Asked every millisecond at most. While the storing thread is busy a batch may take long to fill, so observing goes on from
+ * here. */
 static bool is_wanted(void *context)
 {
 	enum { OBSERVE_EVERY = 64 };

@@ -176,14 +176,12 @@ void consumer_close(struct consumer *consumer)
 
 /* --- messages ---------------------------------------------------------------------------------------------------------- */
 
-static struct slice schema_header(const rd_kafka_message_t *raw)
+static struct slice schema_header(const rd_kafka_headers_t *headers)
 {
-	rd_kafka_headers_t *headers;
 	const void *value;
 	size_t size;
 
-	if (rd_kafka_message_headers(raw, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-	    rd_kafka_header_get_last(headers, SCHEMA_HEADER, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR)
+	if (rd_kafka_header_get_last(headers, SCHEMA_HEADER, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return SLICE_NONE;
 	return slice_of(value, size);
 }
@@ -215,8 +213,12 @@ static void look_at_headers(const struct consumer *consumer, struct message *mes
 
 	message->header_count = 0;
 	message->header_bytes = 0;
+	message->schema_header = SLICE_NONE;
+	/* asked for once: where there are none, librdkafka allocates to find that out, each time */
 	if (rd_kafka_message_headers(raw, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return;
+	if (consumer->reads_schema_header)
+		message->schema_header = schema_header(headers);
 	while (rd_kafka_header_get_all(headers, message->header_count, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR) {
 		message->header_bytes += record_header_bytes(strlen(name), size);
 		if (consumer->heeds_replies)
@@ -235,7 +237,6 @@ static void fill(const struct consumer *consumer, struct message *message, rd_ka
 	message->offset = raw->offset;
 	message->key = slice_of(raw->key, raw->key_len);
 	message->value = slice_of(raw->payload, raw->len);
-	message->schema_header = consumer->reads_schema_header ? schema_header(raw) : SLICE_NONE;
 	message->hash = message_hash(message->key, message->value);
 	message->timestamp_ms = rd_kafka_message_timestamp(raw, &type);
 	look_at_headers(consumer, message, raw);

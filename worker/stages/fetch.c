@@ -6,8 +6,11 @@
 
 enum { QUIET_MS = 100 };
 
-static struct partition *find_partition(const struct assignment *assignment, int32_t number)
+/* Messages come many of a partition in a row: `last` is the partition of the one before, or NULL. */
+static struct partition *find_partition(const struct assignment *assignment, int32_t number, struct partition *last)
 {
+	if (last != NULL && last->number == number)
+		return last;
 	for (uint32_t i = 0; i < assignment->count; i++)
 		if (assignment->partitions[i].number == number)
 			return &assignment->partitions[i];
@@ -28,22 +31,19 @@ static void keep(struct batch *batch, struct message *message)
 	message->raw = NULL;
 }
 
-/* A message that was under way when its partition was taken or refused has no partition here, and is let go; so is one
- * that a client library hands out again after a pause. */
-static void take(const struct assignment *assignment, const struct message *message, int32_t number, struct batch *batch)
+/* The batch's next message. One that was under way when its partition was taken or refused has no partition here, and is let
+ * go; so is one that a client library hands out again after a pause. */
+static void take(struct batch *batch, struct partition *partition, int64_t now_ms)
 {
-	struct partition *partition = find_partition(assignment, number);
-	struct message *place = &batch->messages[batch->count];
-	int64_t now_ms = clock_mono_ms();
+	struct message *message = &batch->messages[batch->count];
 
 	if (partition == NULL || message->offset < partition->fetched_offset) {
 		message_dispose(message->raw);
 		return;
 	}
-	*place = *message;
-	place->partition = partition;
-	place->follows = partition->fetched_offset;
-	keep(batch, place);
+	message->partition = partition;
+	message->follows = partition->fetched_offset;
+	keep(batch, message);
 	partition->fetched_offset = message->offset + 1;
 	partition->was_quiet = partition->was_quiet || now_ms - partition->heard_ms > QUIET_MS;
 	partition->heard_ms = now_ms;
@@ -51,22 +51,42 @@ static void take(const struct assignment *assignment, const struct message *mess
 	batch->bytes += message_bytes(message);
 }
 
+/* How long to wait where nothing is at hand. 0: no longer, what there is may go. */
+static int patience_ms(const struct fetch_limits *limits, const struct batch *batch, int waited_ms)
+{
+	enum { WHILE_BUSY_MS = 1 };
+
+	if (batch->count == 0)
+		return waited_ms == 0 ? limits->wait_ms : 0;
+	return limits->wanted(limits->context) ? 0 : WHILE_BUSY_MS;
+}
+
+/* What is at hand is taken without a look at the clock or at the stage ahead, each of which costs as much as the message. */
 bool fetch_batch(struct consumer *consumer, struct assignment *assignment, const struct fetch_limits *limits,
 		 struct batch *batch, struct err *err)
 {
-	enum { WAIT_WHILE_BUSY_MS = 1 };
+	struct partition *partition = NULL;
+	int64_t now_ms = clock_mono_ms();
+	int wait_ms = 0;
 
 	while (batch->count < limits->max_commands && batch->bytes < limits->max_bytes) {
-		struct message message = {.same_as = NO_MESSAGE};
-		bool wanted = limits->wanted(limits->context), got;
+		struct message *message = &batch->messages[batch->count];
 		int32_t number;
-		int wait_ms = batch->count == 0 ? limits->wait_ms : wanted ? 0 : WAIT_WHILE_BUSY_MS;
+		bool got;
 
-		if (!consumer_poll(consumer, wait_ms, &message, &number, &got, err))
+		*message = (struct message){.same_as = NO_MESSAGE};
+		if (!consumer_poll(consumer, wait_ms, message, &number, &got, err))
 			return false;
-		if (got)
-			take(assignment, &message, number, batch);
-		else if (batch->count == 0 || wanted)
+		if (wait_ms > 0)
+			now_ms = clock_mono_ms();
+		if (got) {
+			partition = find_partition(assignment, number, partition);
+			take(batch, partition, now_ms);
+			wait_ms = 0;
+			continue;
+		}
+		wait_ms = patience_ms(limits, batch, wait_ms);
+		if (wait_ms == 0)
 			break;
 	}
 	return true;
