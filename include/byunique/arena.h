@@ -12,7 +12,14 @@
 
 enum { ARENA_KEPT_BYTES = 32 * 1024 * 1024 };
 
-struct arena_chunk;
+enum { ARENA_ALIGNMENT = 16 };
+
+struct arena_chunk {
+	struct arena_chunk *next;
+	size_t size; /* bytes in data */
+	size_t used;
+	_Alignas(ARENA_ALIGNMENT) char data[];
+};
 struct arena_disposal;
 
 struct arena {
@@ -26,7 +33,21 @@ void arena_init(struct arena *arena);
 void arena_clear(struct arena *arena);	 /* run disposals, keep the chunks, but for what is beyond ARENA_KEPT_BYTES */
 void arena_release(struct arena *arena); /* run disposals, free the chunks */
 
-void *arena_alloc(struct arena *arena, size_t size);  /* aligned to 16, not cleared */
+struct arena_chunk *arena_next_chunk(struct arena *arena, size_t size); /* with room for so much; for arena_alloc() */
+
+/* Aligned to ARENA_ALIGNMENT, not cleared. */
+static inline void *arena_alloc(struct arena *arena, size_t size)
+{
+	size = (size + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
+	struct arena_chunk *chunk = arena->current;
+	if (chunk == NULL || chunk->size - chunk->used < size)
+		chunk = arena_next_chunk(arena, size);
+	void *memory = chunk->data + chunk->used;
+	chunk->used += size;
+	arena->used_bytes += size;
+	return memory;
+}
+
 void *arena_zalloc(struct arena *arena, size_t size); /* cleared */
 #define arena_array(arena, type, count) ((type *)arena_alloc((arena), sizeof(type) * (size_t)(count)))
 #define arena_zarray(arena, type, count) ((type *)arena_zalloc((arena), sizeof(type) * (size_t)(count)))

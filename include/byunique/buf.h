@@ -15,8 +15,25 @@ struct buf {
 
 void buf_clear(struct buf *buf);   /* len = 0, memory kept */
 void buf_release(struct buf *buf); /* memory freed */
-char *buf_reserve(struct buf *buf, size_t more); /* room for `more` bytes at the end; returns where; len unchanged */
-void buf_add(struct buf *buf, const void *bytes, size_t len);
+void buf_grow(struct buf *buf, size_t more); /* for buf_reserve() */
+
+/* Room for `more` bytes at the end; returns where; len unchanged. */
+static inline char *buf_reserve(struct buf *buf, size_t more)
+{
+	if (buf->cap - buf->len <= more)
+		buf_grow(buf, more);
+	return buf->base + buf->len;
+}
+
+static inline void buf_add(struct buf *buf, const void *bytes, size_t len)
+{
+	char *end = buf_reserve(buf, len);
+	if (len > 0)
+		memcpy(end, bytes, len);
+	end[len] = '\0';
+	buf->len += len;
+}
+
 void buf_adds(struct buf *buf, const char *s);
 void buf_addc(struct buf *buf, char c);
 void buf_printf(struct buf *buf, const char *fmt, ...) BYU_PRINTF(2, 3);

@@ -47,7 +47,7 @@ static bool take_varint(struct cursor *cursor, uint64_t *value)
 	return cursor_fail(cursor, cursor->next, "a number has more than 64 bits");
 }
 
-bool guard_long(struct cursor *cursor, int64_t *value)
+bool guard_longer(struct cursor *cursor, int64_t *value)
 {
 	uint64_t zigzag;
 

@@ -26,9 +26,20 @@ struct cursor cursor_over(struct slice message, size_t from);
 /* Notes what is wrong with what begins at `at`; returns false. */
 bool cursor_fail(struct cursor *cursor, const unsigned char *at, const char *wrong);
 
+bool guard_longer(struct cursor *cursor, int64_t *value); /* for guard_long() */
+
+/* Most are lengths, counts and indices: one byte. */
+static inline bool guard_long(struct cursor *cursor, int64_t *value)
+{
+	if (cursor->next == cursor->end || *cursor->next >= 0x80)
+		return guard_longer(cursor, value);
+	int64_t zigzag = *cursor->next++;
+	*value = zigzag >> 1 ^ -(zigzag & 1);
+	return true;
+}
+
 bool guard_boolean(struct cursor *cursor, bool *value);
 bool guard_int(struct cursor *cursor, int32_t *value);
-bool guard_long(struct cursor *cursor, int64_t *value);
 bool guard_float(struct cursor *cursor, float *value);
 bool guard_double(struct cursor *cursor, double *value);
 bool guard_bytes(struct cursor *cursor, struct slice *bytes); /* a view */

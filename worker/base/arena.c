@@ -6,14 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CHUNK_BYTES = 256 * 1024, ALIGNMENT = 16 };
-
-struct arena_chunk {
-	struct arena_chunk *next;
-	size_t size; /* bytes in data */
-	size_t used;
-	_Alignas(ALIGNMENT) char data[];
-};
+enum { CHUNK_BYTES = 256 * 1024 };
 
 struct arena_disposal {
 	struct arena_disposal *next;
@@ -75,8 +68,8 @@ void arena_release(struct arena *arena)
 	arena_init(arena);
 }
 
-/* A chunk with room for `size` behind the current one; an unused one that is too small stays for later. */
-static struct arena_chunk *next_chunk(struct arena *arena, size_t size)
+/* A chunk behind the current one; an unused one that is too small stays for later. */
+struct arena_chunk *arena_next_chunk(struct arena *arena, size_t size)
 {
 	struct arena_chunk **link = arena->current ? &arena->current->next : &arena->first;
 
@@ -88,18 +81,6 @@ static struct arena_chunk *next_chunk(struct arena *arena, size_t size)
 	}
 	arena->current = *link;
 	return *link;
-}
-
-void *arena_alloc(struct arena *arena, size_t size)
-{
-	size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-	struct arena_chunk *chunk = arena->current;
-	if (chunk == NULL || chunk->size - chunk->used < size)
-		chunk = next_chunk(arena, size);
-	void *memory = chunk->data + chunk->used;
-	chunk->used += size;
-	arena->used_bytes += size;
-	return memory;
 }
 
 struct arena_mark arena_mark(const struct arena *arena)

@@ -19,26 +19,14 @@ void buf_release(struct buf *buf)
 	*buf = BUF_EMPTY;
 }
 
-char *buf_reserve(struct buf *buf, size_t more)
+void buf_grow(struct buf *buf, size_t more)
 {
-	size_t needed = buf->len + more + 1;
-	if (needed > buf->cap) {
-		size_t cap = buf->cap ? buf->cap : 256;
-		while (cap < needed)
-			cap *= 2;
-		buf->base = xrealloc(buf->base, cap);
-		buf->cap = cap;
-	}
-	return buf->base + buf->len;
-}
+	size_t needed = buf->len + more + 1, cap = buf->cap ? buf->cap : 256;
 
-void buf_add(struct buf *buf, const void *bytes, size_t len)
-{
-	char *end = buf_reserve(buf, len);
-	if (len > 0)
-		memcpy(end, bytes, len);
-	end[len] = '\0';
-	buf->len += len;
+	while (cap < needed)
+		cap *= 2;
+	buf->base = xrealloc(buf->base, cap);
+	buf->cap = cap;
 }
 
 void buf_adds(struct buf *buf, const char *s)

@@ -56,19 +56,34 @@ static size_t sequence_len(const unsigned char *p, size_t left)
 	return len;
 }
 
+/* Eight bytes, or as many as are left, with zeros for the others. */
+static bool is_ascii(const unsigned char *p, size_t left)
+{
+	uint64_t eight = 0;
+
+	if (left >= sizeof(eight)) {
+		memcpy(&eight, p, sizeof(eight));
+	} else if (left >= 4) {
+		uint32_t head, tail;
+		memcpy(&head, p, sizeof(head));
+		memcpy(&tail, p + left - sizeof(tail), sizeof(tail));
+		eight = head | tail;
+	} else {
+		for (size_t i = 0; i < left; i++)
+			eight |= p[i];
+	}
+	return (eight & UINT64_C(0x8080808080808080)) == 0;
+}
+
 bool slice_is_utf8(struct slice s)
 {
 	const unsigned char *p = (const unsigned char *)s.base;
 	size_t i = 0;
 
 	while (i < s.len) {
-		uint64_t eight;
-		if (s.len - i >= sizeof(eight)) {
-			memcpy(&eight, p + i, sizeof(eight));
-			if ((eight & UINT64_C(0x8080808080808080)) == 0) {
-				i += sizeof(eight);
-				continue;
-			}
+		if (is_ascii(p + i, s.len - i)) {
+			i += sizeof(uint64_t);
+			continue;
 		}
 		if (p[i] < 0x80) {
 			i++;
