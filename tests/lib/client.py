@@ -14,6 +14,7 @@ from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, 
 from lib import wire
 
 QUIET = {"log_level": 0, "broker.address.family": "v4", "topic.metadata.propagation.max.ms": 10000}
+LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,21 @@ class TopicReader:
             told.append("more is not known (%s)" % error)
         return ", ".join(told)
 
+    def _end_of(self, partition, deadline):
+        """Where it ends now. A broker that was silent for long leads nothing for a moment, so it is asked again."""
+        while True:
+            try:
+                return self.consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=20)[1]
+            except KafkaException as error:
+                if error.args[0].code() not in LEADERLESS or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+
     def to_end(self, timeout_s=30):
         """Read what is committed now → all messages."""
         deadline = time.monotonic() + timeout_s
         for partition in self.partitions:
-            _, end = self.consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=20)
+            end = self._end_of(partition, deadline)
             while self.ends.get(partition, -1) < end:
                 self.poll()
                 if time.monotonic() > deadline:
