@@ -10,9 +10,7 @@
 #include "byunique/err.h"
 #include "byunique/slice.h"
 
-enum { ARENA_KEPT_BYTES = 32 * 1024 * 1024 };
-
-enum { ARENA_ALIGNMENT = 16 };
+enum { ARENA_KEPT_BYTES = 32 * 1024 * 1024, ARENA_ALIGNMENT = 16 };
 
 struct arena_chunk {
 	struct arena_chunk *next;
