@@ -18,6 +18,13 @@
 
 enum { FACTS_TIMEOUT_MS = 10000 }; /* short, as the group is not served meanwhile; who asks tries again */
 
+/* What librdkafka fetches ahead: keep_fetching(). */
+struct ahead {
+	rd_kafka_topic_partition_list_t *ends; /* owned: a question about each partition that is fetched; NULL: none is needed */
+	size_t messages, bytes;		       /* handed out since it was asked last */
+	size_t most_messages, most_bytes;      /* then it is asked again */
+};
+
 struct consumer {
 	rd_kafka_t *client;
 	char *topic;
@@ -30,11 +37,77 @@ struct consumer {
 	bool heeds_replies;			/* there are reply topics */
 	bool replaces_events;			/* results are CloudEvents of their own */
 	rd_kafka_topic_partition_list_t *held; /* owned: consumer_hold() */
+	struct ahead ahead;
 };
 
 void message_dispose(void *raw)
 {
 	rd_kafka_message_destroy(raw);
+}
+
+static void set_default(rd_kafka_conf_t *conf, const struct config *config, const char *name, const char *value)
+{
+	if (config_kafka(config, name) == NULL)
+		kafka_conf_set(conf, name, value);
+}
+
+/* --- fetching ahead ----------------------------------------------------------------------------------------------------- */
+
+/* librdkafka keeps its queue filled, and stops where there is enough in it. Before 2.2 it then looks only once a second whether
+ * there is room again (its issue 2879), so a worker that is faster would run dry, unless a second's worth of messages lay there,
+ * each of which takes 400 bytes beside its own. But whatever there is to do for a broker makes it look: so the broker is asked
+ * where its logs end, each time that a part of the queue has been handed out, and nobody waits for the answer. */
+enum { LOOKS_BY_ITSELF = 0x02020000, PARTS = 4 };
+
+static void set_defaults_of_ahead(rd_kafka_conf_t *conf, const struct config *config)
+{
+	/* About 20,000 small commands: a full batch, and a half, in 10 MB. */
+	set_default(conf, config, "queued.max.messages.kbytes", "2048");
+	set_default(conf, config, "queued.min.messages", "20000");
+	if (rd_kafka_version() >= LOOKS_BY_ITSELF)
+		set_default(conf, config, "fetch.queue.backoff.ms", "10");
+}
+
+static size_t number_of(const rd_kafka_conf_t *conf, const char *name)
+{
+	char text[32];
+	size_t size = sizeof(text);
+
+	if (rd_kafka_conf_get(conf, name, text, &size) != RD_KAFKA_CONF_OK)
+		die("librdkafka does not know %s", name);
+	return strtoull(text, NULL, 10);
+}
+
+static void ahead_init(struct ahead *ahead, const rd_kafka_conf_t *conf)
+{
+	ahead->most_messages = number_of(conf, "queued.min.messages") / PARTS;
+	ahead->most_bytes = number_of(conf, "queued.max.messages.kbytes") * 1024 / PARTS;
+}
+
+/* From now on of these partitions, which are taken over; NULL: of none. */
+static void ask_about(struct consumer *consumer, rd_kafka_topic_partition_list_t *partitions)
+{
+	struct ahead *ahead = &consumer->ahead;
+
+	if (ahead->ends != NULL)
+		rd_kafka_topic_partition_list_destroy(ahead->ends);
+	ahead->ends = partitions;
+	for (int i = 0; partitions != NULL && i < partitions->cnt; i++)
+		partitions->elems[i].offset = RD_KAFKA_OFFSET_END;
+}
+
+static void keep_fetching(struct consumer *consumer, const rd_kafka_message_t *handed_out)
+{
+	enum { NO_PATIENCE_MS = 0 };
+	struct ahead *ahead = &consumer->ahead;
+
+	ahead->messages++;
+	ahead->bytes += handed_out->key_len + handed_out->len;
+	if (ahead->messages < ahead->most_messages && ahead->bytes < ahead->most_bytes)
+		return;
+	ahead->messages = ahead->bytes = 0;
+	if (ahead->ends != NULL && rd_kafka_version() < LOOKS_BY_ITSELF)
+		rd_kafka_offsets_for_times(consumer->client, ahead->ends, NO_PATIENCE_MS);
 }
 
 /* --- rebalance ------------------------------------------------------------------------------------------------------ */
@@ -94,6 +167,7 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code, rd_kafka_
 	}
 	consumer->listener.revoked(consumer->listener.context, rd_kafka_assignment_lost(client) != 0);
 	rd_kafka_assign(client, NULL);
+	ask_about(consumer, NULL);
 	/* A partition stays paused over this and the next assignment. Not after that one: a resume begins where the last
 	 * message was handed out, which is another worker's business by then. */
 	rd_kafka_resume_partitions(client, partitions);
@@ -113,10 +187,8 @@ static rd_kafka_conf_t *consumer_conf(const struct config *config, struct err *e
 	kafka_conf_set(conf, "auto.offset.reset", "error");
 	kafka_conf_set(conf, "isolation.level", "read_committed");
 	kafka_conf_set(conf, "partition.assignment.strategy", "range");
-	if (config_kafka(config, "queued.max.messages.kbytes") == NULL)
-		kafka_conf_set(conf, "queued.max.messages.kbytes", "8192"); /* half a second at full speed; the default is eight times that */
-	if (config_kafka(config, "topic.metadata.refresh.interval.ms") == NULL)
-		kafka_conf_set(conf, "topic.metadata.refresh.interval.ms", "10000"); /* so soon a new partition is seen; not in five minutes */
+	set_default(conf, config, "topic.metadata.refresh.interval.ms", "10000"); /* so soon a new partition is seen; not in five minutes */
+	set_defaults_of_ahead(conf, config);
 	return conf;
 }
 
@@ -145,6 +217,7 @@ bool consumer_open(struct consumer **out, const struct config *config, struct re
 	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
 	rd_kafka_conf_set_error_cb(conf, on_error);
 	rd_kafka_conf_set_opaque(conf, consumer);
+	ahead_init(&consumer->ahead, conf);
 	consumer->client = kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
 	if (consumer->client == NULL) {
 		rd_kafka_topic_partition_list_destroy(consumer->held);
@@ -168,6 +241,7 @@ void consumer_close(struct consumer *consumer)
 		return;
 	rd_kafka_consumer_close(consumer->client);
 	rd_kafka_destroy(consumer->client);
+	ask_about(consumer, NULL);
 	rd_kafka_topic_partition_list_destroy(consumer->held);
 	free(consumer->topic);
 	free(consumer->group);
@@ -307,6 +381,7 @@ bool consumer_poll(struct consumer *consumer, int timeout_ms, struct message *me
 		return take_event(consumer, raw, err);
 	*got = true;
 	*number = raw->partition;
+	keep_fetching(consumer, raw);
 	fill(consumer, message, raw);
 	return true;
 }
@@ -317,7 +392,7 @@ bool consumer_start(struct consumer *consumer, const struct partition *partition
 	for (uint32_t i = 0; i < count; i++)
 		rd_kafka_topic_partition_list_add(list, consumer->topic, partitions[i].number)->offset = partitions[i].start;
 	rd_kafka_resp_err_t code = rd_kafka_assign(consumer->client, list);
-	rd_kafka_topic_partition_list_destroy(list);
+	ask_about(consumer, list);
 	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't begin to fetch", NULL);
 }
 
