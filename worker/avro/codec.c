@@ -2,7 +2,7 @@
 #include "avro/encode.h"
 #include "avro/schemas.h"
 
-/* The bytes are copied whole, once, and all strings view that copy: cheaper than a copy of each. */
+/* All strings view the message. */
 static enum decode_status decode(struct schemas *schemas, struct slice message, struct slice schema_header,
 				 uint32_t most_attributes, struct arena *arena, enum subject subject, void *into,
 				 struct slice *detail)
@@ -24,7 +24,7 @@ static enum decode_status decode(struct schemas *schemas, struct slice message, 
 		*detail = arena_copy(arena, plan->unusable);
 		return DECODE_MALFORMED;
 	}
-	struct cursor cursor = cursor_over(arena_copy(arena, message), frame.body);
+	struct cursor cursor = cursor_over(message, frame.body);
 	return plan_read(plan, &cursor, most_attributes, arena, into, detail) ? DECODE_OK : DECODE_MALFORMED;
 }
 
@@ -40,17 +40,19 @@ enum decode_status command_decode_headed(struct schemas *schemas, struct slice m
 	return status;
 }
 
+/* The bytes are copied whole: cheaper than a copy of each string. */
 enum decode_status command_decode(struct schemas *schemas, struct slice message, struct arena *arena,
 				  struct command *command, struct slice *detail)
 {
-	return command_decode_headed(schemas, message, SLICE_NONE, ATTRIBUTES_ANY, arena, command, detail);
+	return command_decode_headed(schemas, arena_copy(arena, message), SLICE_NONE, ATTRIBUTES_ANY, arena, command, detail);
 }
 
 enum decode_status result_decode(struct schemas *schemas, struct slice message, struct arena *arena,
 				 struct result *result, struct slice *detail)
 {
 	*result = (struct result){0};
-	enum decode_status status = decode(schemas, message, SLICE_NONE, ATTRIBUTES_ANY, arena, SUBJECT_RESULT, result, detail);
+	enum decode_status status = decode(schemas, arena_copy(arena, message), SLICE_NONE, ATTRIBUTES_ANY, arena, SUBJECT_RESULT,
+					   result, detail);
 	if (status != DECODE_OK)
 		*result = (struct result){0};
 	return status;

@@ -82,8 +82,9 @@ bool replay_decode(struct schemas *schemas, const struct kafka_record *record, c
 		   struct arena *arena, struct command *command, bool *readable, struct err *err)
 {
 	struct slice detail;
-	enum decode_status status = command_decode_headed(schemas, record->value, schema_header(reader), ATTRIBUTES_ANY,
-							  arena, command, &detail);
+	struct slice value = arena_copy(arena, record->value);
+	enum decode_status status =
+		command_decode_headed(schemas, value, schema_header(reader), ATTRIBUTES_ANY, arena, command, &detail);
 
 	*readable = status == DECODE_OK;
 	if (status == DECODE_LATER)

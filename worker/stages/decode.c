@@ -23,7 +23,7 @@ static bool was_processed(const struct message *message)
 	return message->offset < message->partition->next_offset;
 }
 
-/* Before its schema is asked for, and before anything of it is copied. */
+/* Before its schema is asked for, and before anything of it is decoded. */
 static bool is_too_large(struct message *message, const struct message_limits *limits, struct arena *arena)
 {
 	size_t bytes = message->key.len + message->value.len;
