@@ -78,6 +78,7 @@ struct pipeline {
 	struct schemas *writing;
 	struct bounds bounds;	 /* of what is published; the fetching thread sets them while there is no session */
 	struct replies *replies; /* the same; NULL: there are no reply topics */
+	struct arena results;	 /* of the batches that are being handed to librdkafka: others need no room for theirs */
 	int64_t bounds_at_ms;	 /* when they were learnt */
 	bool refused_for_size;	 /* the last session ended with a message that was too large for its topic */
 	size_t most_bytes;	 /* of a message, whatever the topics say; smaller for a while after one that the broker refused */

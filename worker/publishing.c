@@ -65,14 +65,14 @@ static bool answer(struct pipeline *pipeline, struct publication *publication, s
 {
 	enum { RECENT_MS = 5000 };
 	int64_t at_us = clock_mono_us();
-	uint32_t cut_count = answer_batch(batch, pipeline->config, pipeline->writing, &pipeline->bounds);
+	uint32_t cut_count = answer_batch(batch, pipeline->config, pipeline->writing, &pipeline->bounds, &pipeline->results);
 
 	if (cut_count > 0 && clock_mono_ms() - pipeline->bounds_at_ms >= RECENT_MS) {
 		/* To ask may take long, and what is open has a time limit. */
 		if (publication->batch_count > 0 && !commit(pipeline, publication, err))
 			return false;
 		if (bounds_have_grown(pipeline))
-			answer_batch(batch, pipeline->config, pipeline->writing, &pipeline->bounds);
+			answer_batch(batch, pipeline->config, pipeline->writing, &pipeline->bounds, &pipeline->results);
 	}
 	metrics_stage(pipeline->metrics, STAGE_ANSWER, &at_us);
 	return true;
@@ -91,6 +91,7 @@ static bool add(struct pipeline *pipeline, struct publication *publication, stru
 		land_all(pipeline, batches, count);
 		return true;
 	}
+	arena_clear(&pipeline->results);
 	for (uint32_t i = 0; i < count; i++)
 		if (!answer(pipeline, publication, batches[i], err)) {
 			land_all(pipeline, batches, count);

@@ -255,6 +255,7 @@ static void tear_down(struct pipeline *pipeline)
 	pg_close(pipeline->pg);
 	slot_release(&pipeline->slot);
 	replies_free(pipeline->replies);
+	arena_release(&pipeline->results);
 	catalogue_drop(pipeline->catalogue);
 	schemas_close(pipeline->reading);
 	schemas_close(pipeline->writing);

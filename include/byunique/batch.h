@@ -104,7 +104,7 @@ struct message {
 	enum message_state state;
 	uint32_t same_as; /* index in the batch of the earlier message with the same id and content, or NO_MESSAGE */
 	struct outcome answer; /* the final outcome: starts as a copy of `outcome` each time the batch is recalled */
-	struct slice result;   /* the answer as Avro, framed; by the answer stage */
+	struct slice result;   /* the answer as Avro, framed; by the answer stage, until the next batch is answered */
 	unsigned result_cuts, letter_cuts; /* what had to go (published.h); by the answer stage */
 	struct outcome outcome; /* what decode and validate decided; code NONE: nothing wrong so far */
 };

@@ -149,9 +149,10 @@ void ahead_send(struct store *store, struct flight *flight);
  * trouble, go the long way. Otherwise as apply_span(). */
 bool ahead_receive(struct store *store, struct flight *flight, bool *in_doubt, struct err *err) BYU_MUST_CHECK;
 
-/* answer: the bytes of every message's result, in the batch's arena, and what has to go of results and dead letters so that
+/* answer: the bytes of every message's result, in the arena `results`, and what has to go of results and dead letters so that
  * their topics take them. May be called again, with other bounds. How many messages lost something. */
-uint32_t answer_batch(struct batch *batch, const struct config *config, struct schemas *schemas, const struct bounds *bounds);
+uint32_t answer_batch(struct batch *batch, const struct config *config, struct schemas *schemas, const struct bounds *bounds,
+		      struct arena *results);
 
 /* commit: results, dead letters and the group's offsets of some batches, in order, in one Kafka transaction. All zero: none is
  * open. */

@@ -303,7 +303,8 @@ static void answer(struct bench *bench)
 {
 	static const struct bounds bounds = {.result_bytes = 1048588, .letter_bytes = 1048588};
 
-	if (answer_batch(bench->batch, &bench->config, bench->schemas, &bounds) > 0)
+	arena_clear(&bench->arena);
+	if (answer_batch(bench->batch, &bench->config, bench->schemas, &bounds, &bench->arena) > 0)
 		die("bench_stages: a result is too large");
 }
 

@@ -125,7 +125,8 @@ static unsigned answer_message(const struct draft *draft)
 	return fit(draft, &result);
 }
 
-uint32_t answer_batch(struct batch *batch, const struct config *config, struct schemas *schemas, const struct bounds *bounds)
+uint32_t answer_batch(struct batch *batch, const struct config *config, struct schemas *schemas, const struct bounds *bounds,
+		      struct arena *results)
 {
 	struct buf bytes = BUF_EMPTY;
 	uint32_t cut_count = 0;
@@ -134,7 +135,7 @@ uint32_t answer_batch(struct batch *batch, const struct config *config, struct s
 		struct message *message = &batch->messages[i];
 		struct draft draft = {config, schemas, message, &bytes, bounds->result_bytes};
 		message->result_cuts = answer_message(&draft);
-		message->result = arena_copy(&batch->arena, buf_slice(&bytes));
+		message->result = arena_copy(results, buf_slice(&bytes));
 		message->letter_cuts = outcome_is_dead_letter(message->answer.code)
 					       ? letter_cuts(message, config->commands_topic, bounds)
 					       : 0;
