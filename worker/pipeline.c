@@ -271,10 +271,11 @@ static bool serve_group(struct pipeline *pipeline, struct batch *batch, struct e
 	       (vouch_for_fetched(pipeline, err) && prepare(pipeline, batch, err));
 }
 
+/* Until it is wanted the next one is not begun: that would take memory, and be ready no sooner than it is needed. */
 static bool push_decoded(struct pipeline *pipeline, struct batch *batch)
 {
 	pipeline_count_flight(pipeline, 1); /* before anybody can land it */
-	if (queue_push(&pipeline->decoded, batch, WAIT_MS))
+	if (queue_offer(&pipeline->decoded, batch, WAIT_MS))
 		return true;
 	pipeline_count_flight(pipeline, -1);
 	return false;
@@ -367,7 +368,7 @@ bool pipeline_run_threads(struct pipeline *pipeline, struct err *err)
 {
 	pthread_t storing, publishing;
 
-	queue_init(&pipeline->decoded, DECODED_BATCHES);
+	queue_init(&pipeline->decoded, 1);
 	queue_init(&pipeline->stored, STORED_BATCHES);
 	if (pthread_create(&storing, NULL, storing_main, pipeline) != 0 ||
 	    pthread_create(&publishing, NULL, publishing_main, pipeline) != 0)

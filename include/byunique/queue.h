@@ -20,6 +20,8 @@ void queue_destroy(struct queue *queue); /* has to be empty */
 
 /* False: still full after timeout_ms, or closed; the batch stays the caller's. */
 bool queue_push(struct queue *queue, struct batch *batch, int timeout_ms);
+/* The same, but true only once a reader has taken it, or is about to: what nobody wants yet stays with who made it. */
+bool queue_offer(struct queue *queue, struct batch *batch, int timeout_ms);
 /* To the front, for what is given back: there is room, and what was used last is used first. */
 void queue_give_back(struct queue *queue, struct batch *batch);
 /* The oldest batch; NULL: none within timeout_ms, or closed and empty. */
