@@ -2,7 +2,7 @@
 
 Each round runs these, in turn from the front and from the back, and the medians of all rounds are compared:
 
-a  raw_update: the updates written from memory by one connection, in batches of 4,000: the ceiling.
+a  raw_update: the updates written from memory by one connection, in batches as large as the worker's: the ceiling.
 b  raw_update with what the contract makes us store, in the same transaction, one round trip a batch: a refusal for each
    command that finds no record, and for each partition a row of outcomes with their ids, and its position. The ceiling
    with exactly-once: what c is below it is what Kafka, Avro and the worker cost.
@@ -552,7 +552,7 @@ def add_rounds(parser):
     parser.add_argument("--only", choices=KINDS, help="leave the others out")
     parser.add_argument("--baseline", action=argparse.BooleanOptionalAction, default=True,
                         help="measure the Python worker as well")
-    parser.add_argument("--raw-batch", type=int, default=4000, help="rows in a batch of raw_update")
+    parser.add_argument("--raw-batch", type=int, default=12000, help="rows in a batch of raw_update")
     parser.add_argument("--json", metavar="FILE", help="write the rounds there")
 
 

@@ -61,9 +61,9 @@ enum { LOOKS_BY_ITSELF = 0x02020000, PARTS = 4 };
 
 static void set_defaults_of_ahead(rd_kafka_conf_t *conf, const struct config *config)
 {
-	/* About 20,000 small commands: a full batch, and a half, in 10 MB. */
-	set_default(conf, config, "queued.max.messages.kbytes", "2048");
-	set_default(conf, config, "queued.min.messages", "20000");
+	/* What a full batch takes comes in while it is filled, in a tenth of the time that PostgreSQL needs for it. */
+	set_default(conf, config, "queued.max.messages.kbytes", "1024");
+	set_default(conf, config, "queued.min.messages", "10000");
 	if (rd_kafka_version() >= LOOKS_BY_ITSELF)
 		set_default(conf, config, "fetch.queue.backoff.ms", "10");
 }
