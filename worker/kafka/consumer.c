@@ -55,17 +55,31 @@ static void set_default(rd_kafka_conf_t *conf, const struct config *config, cons
 
 /* librdkafka keeps its queue filled, and stops where there is enough in it. Before 2.2 it then looks only once a second whether
  * there is room again (its issue 2879), so a worker that is faster would run dry, unless a second's worth of messages lay there,
- * each of which takes 400 bytes beside its own. But whatever there is to do for a broker makes it look: so the broker is asked
- * where its logs end, each time that a part of the queue has been handed out, and nobody waits for the answer. */
+ * each of which takes 400 bytes beside its own. But whatever there is to do for a broker makes it look: so the brokers are asked
+ * where their logs end, each time that a part of the queue has been handed out, and nobody waits for the answer. Only leaders
+ * are asked that. */
 enum { LOOKS_BY_ITSELF = 0x02020000, PARTS = 4 };
+
+static bool looks_by_itself(void)
+{
+	return rd_kafka_version() >= LOOKS_BY_ITSELF;
+}
+
+#define SECOND_KBYTES "8192" /* a second's worth */
 
 static void set_defaults_of_ahead(rd_kafka_conf_t *conf, const struct config *config)
 {
+	bool from_followers = config_kafka(config, "client.rack") != NULL;
+
+	if (looks_by_itself())
+		set_default(conf, config, "fetch.queue.backoff.ms", "10");
+	else if (from_followers) {
+		set_default(conf, config, "queued.max.messages.kbytes", SECOND_KBYTES);
+		return;
+	}
 	/* What a full batch takes comes in while it is filled, in a tenth of the time that PostgreSQL needs for it. */
 	set_default(conf, config, "queued.max.messages.kbytes", "1024");
 	set_default(conf, config, "queued.min.messages", "10000");
-	if (rd_kafka_version() >= LOOKS_BY_ITSELF)
-		set_default(conf, config, "fetch.queue.backoff.ms", "10");
 }
 
 static size_t number_of(const rd_kafka_conf_t *conf, const char *name)
@@ -96,9 +110,16 @@ static void ask_about(struct consumer *consumer, rd_kafka_topic_partition_list_t
 		partitions->elems[i].offset = RD_KAFKA_OFFSET_END;
 }
 
-static void keep_fetching(struct consumer *consumer, const rd_kafka_message_t *handed_out)
+static void make_it_look(struct consumer *consumer)
 {
 	enum { NO_PATIENCE_MS = 0 };
+
+	if (consumer->ahead.ends != NULL)
+		rd_kafka_offsets_for_times(consumer->client, consumer->ahead.ends, NO_PATIENCE_MS);
+}
+
+static void keep_fetching(struct consumer *consumer, const rd_kafka_message_t *handed_out)
+{
 	struct ahead *ahead = &consumer->ahead;
 
 	ahead->messages++;
@@ -106,8 +127,18 @@ static void keep_fetching(struct consumer *consumer, const rd_kafka_message_t *h
 	if (ahead->messages < ahead->most_messages && ahead->bytes < ahead->most_bytes)
 		return;
 	ahead->messages = ahead->bytes = 0;
-	if (ahead->ends != NULL && rd_kafka_version() < LOOKS_BY_ITSELF)
-		rd_kafka_offsets_for_times(consumer->client, ahead->ends, NO_PATIENCE_MS);
+	if (!looks_by_itself())
+		make_it_look(consumer);
+}
+
+/* No version looks by itself when a partition may be fetched again. */
+static rd_kafka_resp_err_t resume(struct consumer *consumer, rd_kafka_topic_partition_list_t *partitions)
+{
+	rd_kafka_resp_err_t code = rd_kafka_resume_partitions(consumer->client, partitions);
+
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		make_it_look(consumer);
+	return code;
 }
 
 /* --- rebalance ------------------------------------------------------------------------------------------------------ */
@@ -407,7 +438,7 @@ bool consumer_pause(struct consumer *consumer, bool paused, struct err *err)
 		for (int i = 0; !paused && i < consumer->held->cnt; i++)
 			rd_kafka_topic_partition_list_del(list, consumer->topic, consumer->held->elems[i].partition);
 		code = paused ? rd_kafka_pause_partitions(consumer->client, list)
-			      : rd_kafka_resume_partitions(consumer->client, list);
+			      : resume(consumer, list);
 		rd_kafka_topic_partition_list_destroy(list);
 	}
 	consumer->paused = paused;
@@ -428,7 +459,7 @@ bool consumer_hold(struct consumer *consumer, int32_t number, bool held, struct 
 	} else {
 		rd_kafka_topic_partition_list_del(consumer->held, consumer->topic, number);
 		if (!consumer->paused)
-			code = rd_kafka_resume_partitions(consumer->client, list);
+			code = resume(consumer, list);
 	}
 	rd_kafka_topic_partition_list_destroy(list);
 	return code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_error(err, code, "can't pause or resume a partition", NULL);
@@ -567,6 +598,9 @@ static rd_kafka_t *peek_client(const struct config *config, struct err *err)
 	if (conf == NULL)
 		return NULL;
 	kafka_conf_set(conf, "enable.partition.eof", "true");
+	/* All of it in one go: nobody makes this client look. */
+	kafka_conf_set(conf, "queued.max.messages.kbytes", SECOND_KBYTES);
+	kafka_conf_set(conf, "queued.min.messages", "100000");
 	/* A little of each partition. Of less than a batch a broker would answer one partition at a time, and librdkafka pauses
 	 * for a second where as many messages are at hand as queued.min.messages says. */
 	kafka_conf_set(conf, "fetch.message.max.bytes", "65536");
