@@ -271,14 +271,38 @@ static bool serve_group(struct pipeline *pipeline, struct batch *batch, struct e
 	       (vouch_for_fetched(pipeline, err) && prepare(pipeline, batch, err));
 }
 
-/* Until it is wanted the next one is not begun: that would take memory, and be ready no sooner than it is needed. */
-static bool push_decoded(struct pipeline *pipeline, struct batch *batch)
+/* The batch is the storing thread's as soon as that wants it. Until then the next one is not begun: that would take memory, and be
+ * ready no sooner than it is needed. */
+static void offer(struct pipeline *pipeline, struct batch *batch)
 {
 	pipeline_count_flight(pipeline, 1); /* before anybody can land it */
-	if (queue_offer(&pipeline->decoded, batch, WAIT_MS))
-		return true;
+	while (!queue_push(&pipeline->decoded, batch, WAIT_MS))
+		; /* the one before is about to be taken */
+}
+
+/* False: it has been taken. */
+static bool withdraw(struct pipeline *pipeline, struct batch *batch)
+{
+	if (!queue_take_back(&pipeline->decoded, batch))
+		return false;
 	pipeline_count_flight(pipeline, -1);
-	return false;
+	return true;
+}
+
+static bool is_over(struct pipeline *pipeline)
+{
+	return signals_stop_requested() || pipeline_has_failed(pipeline);
+}
+
+/* False: nobody has wanted it for a while, or the session is over, and the fetching thread has it again. */
+static bool is_taken(struct pipeline *pipeline, struct batch *batch, int waits)
+{
+	for (; waits > 0 && !is_over(pipeline); waits--) {
+		if (queue_await_taken(&pipeline->decoded, batch, WAIT_MS))
+			return true;
+		now_and_then(pipeline);
+	}
+	return !withdraw(pipeline, batch);
 }
 
 /* False with *err, or the batch is the storing thread's, or gone, or the session is over and nobody wants it: *batch is
@@ -287,13 +311,14 @@ static bool hand_on(struct pipeline *pipeline, struct batch **batch, struct err 
 {
 	enum { PATIENCE = 10 };
 
-	for (int waits = 0; !signals_stop_requested() && !pipeline_has_failed(pipeline); waits++) {
+	for (int waits = PATIENCE; !is_over(pipeline); waits = 1) {
 		now_and_then(pipeline);
-		if (push_decoded(pipeline, *batch)) {
+		offer(pipeline, *batch);
+		if (is_taken(pipeline, *batch, waits)) {
 			*batch = NULL;
 			return consumer_pause(pipeline->consumer, is_crowded(pipeline), err);
 		}
-		if (waits >= PATIENCE && !serve_group(pipeline, *batch, err))
+		if (!is_over(pipeline) && !serve_group(pipeline, *batch, err))
 			return false;
 		if (drop_if_retired(pipeline, *batch))
 			return true;
@@ -337,7 +362,7 @@ static bool fetch_until_stopped(struct pipeline *pipeline, struct err *err)
 	struct batch *batch = NULL;
 	bool ok = true;
 
-	while (ok && !signals_stop_requested() && !pipeline_has_failed(pipeline)) {
+	while (ok && !is_over(pipeline)) {
 		now_and_then(pipeline);
 		ok = fetch_one(pipeline, &batch, err);
 	}

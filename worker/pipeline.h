@@ -111,8 +111,9 @@ void pipeline_renew_catalogue(struct pipeline *pipeline, struct catalogue *catal
 /* Batches go round, and there are enough for all queues: how many, for run.c, which makes them. */
 enum {
 	STORED_BATCHES = 2,
-	BATCHES = 4 + PG_TRIPS_MAX + STORED_BATCHES, /* one being filled, one that is offered, one set aside, one whose results
-							are handed to librdkafka, those being stored */
+	BATCHES = 4 + PG_TRIPS_MAX + STORED_BATCHES, /* one being filled, one that is offered, one set aside, those being
+							stored, and one whose results are handed to librdkafka, or several
+							of those that waited for it */
 	BATCH_ROOM = 64, /* messages of a batch beyond a full one, for what comes in spite of a pause */
 	WAIT_MS = 100,	   /* for anything; so often the signals are looked at */
 	STUCK_MS = 180000, /* a Kafka transaction that takes longer is given up, and the process with it */

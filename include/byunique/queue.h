@@ -20,8 +20,11 @@ void queue_destroy(struct queue *queue); /* has to be empty */
 
 /* False: still full after timeout_ms, or closed; the batch stays the caller's. */
 bool queue_push(struct queue *queue, struct batch *batch, int timeout_ms);
-/* The same, but true only once a reader has taken it, or is about to: what nobody wants yet stays with who made it. */
-bool queue_offer(struct queue *queue, struct batch *batch, int timeout_ms);
+/* After a push: true once a reader has taken the batch, or is about to; false when none has within timeout_ms, or the queue is
+ * closed. */
+bool queue_await_taken(struct queue *queue, const struct batch *batch, int timeout_ms);
+/* False: it has been taken. */
+bool queue_take_back(struct queue *queue, struct batch *batch);
 /* To the front, for what is given back: there is room, and what was used last is used first. */
 void queue_give_back(struct queue *queue, struct batch *batch);
 /* The oldest batch; NULL: none within timeout_ms, or closed and empty. */

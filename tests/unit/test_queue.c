@@ -148,51 +148,60 @@ static void test_close_wakes_writer(void **state)
 	queue_destroy(&queue);
 }
 
-static void test_offer_nobody_wants(void **state)
+static void test_take_back(void **state)
 {
-	struct batch a = {0}, b = {0};
+	struct batch a = {0}, b = {0}, c = {0};
 	struct queue queue;
 
 	(void)state;
-	queue_init(&queue, 2);
-	queue_push(&queue, &a, 0);
-	assert_false(queue_offer(&queue, &b, 30));
-	assert_ptr_equal(queue_take(&queue), &a); /* it is not there any more, the other one is */
-	assert_null(queue_take(&queue));
-	assert_true(queue_push(&queue, &a, 0) && queue_push(&queue, &b, 0)); /* nor does it take room */
-	assert_false(queue_offer(&queue, &b, 0));
+	queue_init(&queue, 3);
+	assert_true(queue_push(&queue, &a, 0) && queue_push(&queue, &b, 0) && queue_push(&queue, &c, 0));
+	assert_false(queue_await_taken(&queue, &b, 30)); /* nobody wants it */
+	assert_true(queue_take_back(&queue, &b));
+	assert_false(queue_take_back(&queue, &b)); /* it is not there any more, */
+	assert_true(queue_push(&queue, &b, 0));	   /* nor does it take room */
+	assert_true(queue_take_back(&queue, &b)); /* from the end */
+	assert_true(queue_push(&queue, &b, 0));
 	assert_ptr_equal(queue_take(&queue), &a);
+	assert_ptr_equal(queue_take(&queue), &c);
 	assert_ptr_equal(queue_take(&queue), &b);
+	assert_true(queue_await_taken(&queue, &b, 60000)); /* at once */
+	assert_true(queue_push(&queue, &a, 0));
+	assert_true(queue_take_back(&queue, &a)); /* the only one */
+	assert_null(queue_take(&queue));
+	assert_true(queue_push(&queue, &a, 0));
 	queue_close(&queue);
-	assert_false(queue_offer(&queue, &a, 60000)); /* at once */
+	assert_false(queue_await_taken(&queue, &a, 60000)); /* at once */
+	assert_true(queue_take_back(&queue, &a));
 	queue_destroy(&queue);
 }
 
-static void *offer_one(void *argument)
+static void *push_and_wait(void *argument)
 {
-	static struct batch offered;
-	return queue_offer(argument, &offered, 60000) ? &offered : NULL;
+	static struct batch wanted;
+	return queue_push(argument, &wanted, 0) && queue_await_taken(argument, &wanted, 60000) ? &wanted : NULL;
 }
 
-static void test_offer_is_taken(void **state)
+static void test_taken_wakes_writer(void **state)
 {
 	struct queue queue;
 	struct batch *taken;
 	pthread_t writer;
-	void *offered;
+	void *pushed;
 
 	(void)state;
 	queue_init(&queue, 1);
-	pthread_create(&writer, NULL, offer_one, &queue);
+	pthread_create(&writer, NULL, push_and_wait, &queue);
+	clock_sleep_ms(20);
 	while ((taken = queue_take(&queue)) == NULL)
 		clock_sleep_ms(1);
-	pthread_join(writer, &offered); /* that it is gone wakes the writer */
-	assert_ptr_equal(taken, offered);
+	pthread_join(writer, &pushed);
+	assert_ptr_equal(taken, pushed);
 	queue_destroy(&queue);
 }
 
 /* The reader that waits already will take it: the writer need not see that happen. */
-static void test_offer_to_who_waits(void **state)
+static void test_wanted_is_taken(void **state)
 {
 	struct batch a = {0};
 	struct queue queue;
@@ -203,26 +212,9 @@ static void test_offer_to_who_waits(void **state)
 	queue_init(&queue, 1);
 	pthread_create(&reader, NULL, pop_one, &queue);
 	await_reader(&queue);
-	assert_true(queue_offer(&queue, &a, 60000));
+	assert_true(queue_push(&queue, &a, 0) && queue_await_taken(&queue, &a, 60000));
 	pthread_join(reader, &popped);
 	assert_ptr_equal(popped, &a);
-	queue_destroy(&queue);
-}
-
-static void test_close_ends_offer(void **state)
-{
-	struct queue queue;
-	pthread_t writer;
-	void *offered;
-
-	(void)state;
-	queue_init(&queue, 1);
-	pthread_create(&writer, NULL, offer_one, &queue);
-	clock_sleep_ms(20);
-	queue_close(&queue);
-	pthread_join(writer, &offered);
-	assert_null(offered);
-	assert_null(queue_take(&queue));
 	queue_destroy(&queue);
 }
 
@@ -276,8 +268,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order_and_bounds), cmocka_unit_test(test_given_back),
 		cmocka_unit_test(test_time_limits),	 cmocka_unit_test(test_close),
-		cmocka_unit_test(test_offer_nobody_wants), cmocka_unit_test(test_offer_is_taken),
-		cmocka_unit_test(test_offer_to_who_waits), cmocka_unit_test(test_close_ends_offer),
+		cmocka_unit_test(test_take_back),	 cmocka_unit_test(test_taken_wakes_writer),
+		cmocka_unit_test(test_wanted_is_taken),
 		cmocka_unit_test(test_wanted),		 cmocka_unit_test(test_close_wakes_writer),
 		cmocka_unit_test(test_two_threads),
 	};

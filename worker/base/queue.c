@@ -35,37 +35,30 @@ static struct timespec deadline_in(int timeout_ms)
 	return deadline;
 }
 
-/* With the mutex held. False: there is no room, or the queue is closed. */
-static bool append(struct queue *queue, struct batch *batch, const struct timespec *deadline)
-{
-	int late = 0;
-
-	while (queue->count >= queue->capacity && !queue->closed && late != ETIMEDOUT)
-		late = pthread_cond_timedwait(&queue->changed, &queue->mutex, deadline);
-	if (queue->count >= queue->capacity || queue->closed)
-		return false;
-	batch->next = NULL;
-	if (queue->last != NULL)
-		queue->last->next = batch;
-	else
-		queue->first = batch;
-	queue->last = batch;
-	queue->count++;
-	pthread_cond_broadcast(&queue->changed);
-	return true;
-}
-
 bool queue_push(struct queue *queue, struct batch *batch, int timeout_ms)
 {
 	struct timespec deadline = deadline_in(timeout_ms);
+	int late = 0;
 
 	pthread_mutex_lock(&queue->mutex);
-	bool ok = append(queue, batch, &deadline);
+	while (queue->count >= queue->capacity && !queue->closed && late != ETIMEDOUT)
+		late = pthread_cond_timedwait(&queue->changed, &queue->mutex, &deadline);
+	bool ok = queue->count < queue->capacity && !queue->closed;
+	if (ok) {
+		batch->next = NULL;
+		if (queue->last != NULL)
+			queue->last->next = batch;
+		else
+			queue->first = batch;
+		queue->last = batch;
+		queue->count++;
+		pthread_cond_broadcast(&queue->changed);
+	}
 	pthread_mutex_unlock(&queue->mutex);
 	return ok;
 }
 
-/* Where it stands in the list; NULL: it was taken. */
+/* With the mutex held: where it stands in the list; NULL: it was taken. */
 static struct batch **find(struct queue *queue, const struct batch *batch)
 {
 	struct batch **link = &queue->first;
@@ -75,35 +68,40 @@ static struct batch **find(struct queue *queue, const struct batch *batch)
 	return *link != NULL ? link : NULL;
 }
 
-/* The batch is the last one: only its owner appends. */
-static void take_back(struct queue *queue, struct batch **link)
+bool queue_await_taken(struct queue *queue, const struct batch *batch, int timeout_ms)
 {
-	*link = NULL;
-	queue->last = NULL;
-	for (struct batch *batch = queue->first; batch != NULL; batch = batch->next)
-		queue->last = batch;
+	struct timespec deadline = deadline_in(timeout_ms);
+	int late = 0;
+
+	pthread_mutex_lock(&queue->mutex);
+	while (queue->waiting == 0 && find(queue, batch) != NULL && !queue->closed && late != ETIMEDOUT)
+		late = pthread_cond_timedwait(&queue->changed, &queue->mutex, &deadline);
+	bool taken = queue->waiting > 0 || find(queue, batch) == NULL;
+	pthread_mutex_unlock(&queue->mutex);
+	return taken;
+}
+
+static void unlink_batch(struct queue *queue, struct batch **link)
+{
+	struct batch *batch = *link, *last = NULL;
+
+	*link = batch->next;
+	batch->next = NULL;
+	for (struct batch *other = queue->first; other != NULL; other = other->next)
+		last = other;
+	queue->last = last;
 	queue->count--;
 	pthread_cond_broadcast(&queue->changed);
 }
 
-bool queue_offer(struct queue *queue, struct batch *batch, int timeout_ms)
+bool queue_take_back(struct queue *queue, struct batch *batch)
 {
-	struct timespec deadline = deadline_in(timeout_ms);
-	struct batch **link = NULL;
-	int late = 0;
-
 	pthread_mutex_lock(&queue->mutex);
-	bool ok = append(queue, batch, &deadline);
-	while (ok && queue->waiting == 0 && (link = find(queue, batch)) != NULL) {
-		if (late == ETIMEDOUT || queue->closed) {
-			take_back(queue, link);
-			ok = false;
-		} else {
-			late = pthread_cond_timedwait(&queue->changed, &queue->mutex, &deadline);
-		}
-	}
+	struct batch **link = find(queue, batch);
+	if (link != NULL)
+		unlink_batch(queue, link);
 	pthread_mutex_unlock(&queue->mutex);
-	return ok;
+	return link != NULL;
 }
 
 void queue_give_back(struct queue *queue, struct batch *batch)
