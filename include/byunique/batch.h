@@ -104,15 +104,15 @@ struct message {
 	enum message_state state;
 	uint32_t same_as; /* index in the batch of the earlier message with the same id and content, or NO_MESSAGE */
 	struct outcome answer; /* the final outcome: starts as a copy of `outcome` each time the batch is recalled */
-	struct slice result;   /* the answer as Avro, framed; by the answer stage, until the next batch is answered */
+	struct slice result;   /* the answer as Avro, framed; by the answer stage, as long as its arena says */
 	unsigned result_cuts, letter_cuts; /* what had to go (published.h); by the answer stage */
 	struct outcome outcome; /* what decode and validate decided; code NONE: nothing wrong so far */
 };
 
 #define NO_MESSAGE UINT32_MAX
 
-/* What a message of Kafka takes in memory, by and large. A value counts several times: it is copied when it is decoded, and
- * attributes of two bytes take forty then. */
+/* What a message of Kafka takes in memory, by and large. A value counts several times: attributes of two bytes take forty
+ * when they are decoded. */
 static inline size_t message_bytes(const struct message *message)
 {
 	enum { VALUE_TIMES = 4 };
