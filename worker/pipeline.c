@@ -394,7 +394,7 @@ bool pipeline_run_threads(struct pipeline *pipeline, struct err *err)
 	pthread_t storing, publishing;
 
 	queue_init(&pipeline->decoded, 1);
-	queue_init(&pipeline->stored, STORED_BATCHES);
+	queue_init(&pipeline->stored, stored_batches(pipeline->config));
 	if (pthread_create(&storing, NULL, storing_main, pipeline) != 0 ||
 	    pthread_create(&publishing, NULL, publishing_main, pipeline) != 0)
 		die("can't create a thread");

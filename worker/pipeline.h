@@ -108,16 +108,26 @@ void database_give(struct pipeline *pipeline);
 struct catalogue *pipeline_catalogue(struct pipeline *pipeline); /* a reference: catalogue_drop() */
 void pipeline_renew_catalogue(struct pipeline *pipeline, struct catalogue *catalogue); /* takes the reference over */
 
-/* Batches go round, and there are enough for all queues: how many, for run.c, which makes them. */
 enum {
-	STORED_BATCHES = 2,
-	BATCHES = 4 + PG_TRIPS_MAX + STORED_BATCHES, /* one being filled, one that is offered, one set aside, those being
-							stored, and one whose results are handed to librdkafka, or several
-							of those that waited for it */
 	BATCH_ROOM = 64, /* messages of a batch beyond a full one, for what comes in spite of a pause */
 	WAIT_MS = 100,	   /* for anything; so often the signals are looked at */
 	STUCK_MS = 180000, /* a Kafka transaction that takes longer is given up, and the process with it */
 };
+
+/* How many stored batches may wait for the publishing thread, while that waits for Kafka: one that is large takes PostgreSQL as long
+ * as two smaller ones, and as much memory. */
+static inline unsigned stored_batches(const struct config *config)
+{
+	enum { LARGE = 8000 };
+	return config->batch_max_commands < LARGE ? 2 : 1;
+}
+
+/* Batches go round, and there are enough for all queues: one being filled, one that is offered, one set aside, those being stored,
+ * those that wait, and one whose results are handed to librdkafka, or several of those that waited. */
+static inline unsigned batches_in_all(const struct config *config)
+{
+	return 4 + PG_TRIPS_MAX + stored_batches(config);
+}
 
 /* Fetch, store, publish until told to stop, or until the session can't go on: false with *err. */
 bool pipeline_run_threads(struct pipeline *pipeline, struct err *err) BYU_MUST_CHECK;

@@ -239,8 +239,9 @@ static void set_up(struct pipeline *pipeline, const struct config *config, const
 	pthread_mutex_init(&pipeline->pg_turn, NULL);
 	pthread_mutex_init(&pipeline->catalogue_turn, NULL);
 	pthread_mutex_init(&pipeline->flight_turn, NULL);
-	queue_init(&pipeline->idle, BATCHES);
-	for (int i = 0; i < BATCHES; i++)
+	unsigned batches = batches_in_all(config);
+	queue_init(&pipeline->idle, batches);
+	for (unsigned i = 0; i < batches; i++)
 		ASSERT(queue_push(&pipeline->idle, batch_new((uint32_t)config->batch_max_commands + BATCH_ROOM), 0));
 }
 
