@@ -114,16 +114,16 @@ enum {
 	STUCK_MS = 180000, /* a Kafka transaction that takes longer is given up, and the process with it */
 };
 
-/* How many stored batches may wait for the publishing thread, while that waits for Kafka: one that is large takes PostgreSQL as long
- * as two smaller ones, and as much memory. */
+/* How many stored batches may wait for the publishing thread, while that waits for Kafka: one that is large took PostgreSQL
+ * as long as two smaller ones, and takes as much memory. */
 static inline unsigned stored_batches(const struct config *config)
 {
 	enum { LARGE = 8000 };
 	return config->batch_max_commands < LARGE ? 2 : 1;
 }
 
-/* Batches go round, and there are enough for all queues: one being filled, one that is offered, one set aside, those being stored,
- * those that wait, and one whose results are handed to librdkafka, or several of those that waited. */
+/* Batches go round, and there are enough for all queues: one being filled, one that is offered, one set aside, those being
+ * stored, those that wait, and one whose results are handed to librdkafka, or several of those that waited. */
 static inline unsigned batches_in_all(const struct config *config)
 {
 	return 4 + PG_TRIPS_MAX + stored_batches(config);

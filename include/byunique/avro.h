@@ -55,7 +55,8 @@ enum decode_status command_decode(struct schemas *schemas, struct slice message,
 				  struct command *command, struct slice *detail);
 
 /* The same where the message's header __value_schema_id (absent: none) names the schema. Without a registry the header
- * means nothing. Nothing is copied: strings view `message`, which has to live as long. A command with more than most_attributes is malformed, and they are not read. */
+ * means nothing. A command with more than most_attributes is malformed, and they are not read. Nothing is copied: strings
+ * view `message`, which has to live as long. */
 #define ATTRIBUTES_ANY UINT32_MAX
 enum decode_status command_decode_headed(struct schemas *schemas, struct slice message, struct slice schema_header,
 					 uint32_t most_attributes, struct arena *arena, struct command *command,

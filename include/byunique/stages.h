@@ -15,8 +15,8 @@
 #include "byunique/producer.h"
 
 /* fetch: messages into a batch. Waits up to wait_ms for the first one; then takes what is there, until the batch is full
- * or, once `wanted` says that the next stage has nothing to do, until nothing more is at hand or there are many in it. A topic that is quiet thus
- * waits for nothing, and a busy one fills its batches by itself. */
+ * or, once `wanted` says that the next stage has nothing to do, until nothing more is at hand or there are many in it. A
+ * topic that is quiet thus waits for nothing, and a busy one fills its batches by itself. */
 struct fetch_limits {
 	uint32_t max_commands;
 	size_t max_bytes;

@@ -71,12 +71,12 @@ static void set_defaults_of_ahead(rd_kafka_conf_t *conf, const struct config *co
 {
 	bool from_followers = config_kafka(config, "client.rack") != NULL;
 
-	if (looks_by_itself())
-		set_default(conf, config, "fetch.queue.backoff.ms", "10");
-	else if (from_followers) {
+	if (!looks_by_itself() && from_followers) {
 		set_default(conf, config, "queued.max.messages.kbytes", SECOND_KBYTES);
 		return;
 	}
+	if (looks_by_itself())
+		set_default(conf, config, "fetch.queue.backoff.ms", "10");
 	/* What a full batch takes comes in while it is filled, in a tenth of the time that PostgreSQL needs for it. */
 	set_default(conf, config, "queued.max.messages.kbytes", "1024");
 	set_default(conf, config, "queued.min.messages", "10000");
