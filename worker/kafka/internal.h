@@ -14,6 +14,8 @@ bool kafka_error_take(struct err *err, rd_kafka_error_t *error, const char *what
 
 /* A configuration with the user's properties for the role, and logging. NULL with *err on failure. */
 rd_kafka_conf_t *kafka_conf_new(const struct config *config, enum kafka_role role, struct err *err);
+/* The same for the worker's consumer, with the settings on which its guarantees stand (consumer.c). */
+rd_kafka_conf_t *kafka_consumer_conf(const struct config *config, struct err *err);
 /* Set one property that has to be right. */
 void kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value);
 /* A client; takes conf over. NULL with *err on failure. */
