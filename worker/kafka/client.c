@@ -54,6 +54,12 @@ void kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value)
 		die("librdkafka refuses %s: %s", name, text);
 }
 
+void kafka_conf_default(rd_kafka_conf_t *conf, const struct config *config, const char *name, const char *value)
+{
+	if (config_kafka(config, name) == NULL)
+		kafka_conf_set(conf, name, value);
+}
+
 rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct err *err)
 {
 	char text[512];

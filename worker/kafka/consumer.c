@@ -20,7 +20,7 @@ enum { FACTS_TIMEOUT_MS = 10000 }; /* short, as the group is not served meanwhil
 
 /* What librdkafka fetches ahead: keep_fetching(). */
 struct ahead {
-	rd_kafka_topic_partition_list_t *ends; /* owned: a question about each partition that is fetched; NULL: none is needed */
+	rd_kafka_topic_partition_list_t *ends; /* owned: a question about each partition that is fetched; NULL: none is */
 	size_t messages, bytes;		       /* handed out since it was asked last */
 	size_t most_messages, most_bytes;      /* then it is asked again */
 };
@@ -45,12 +45,6 @@ void message_dispose(void *raw)
 	rd_kafka_message_destroy(raw);
 }
 
-static void set_default(rd_kafka_conf_t *conf, const struct config *config, const char *name, const char *value)
-{
-	if (config_kafka(config, name) == NULL)
-		kafka_conf_set(conf, name, value);
-}
-
 /* --- fetching ahead ----------------------------------------------------------------------------------------------------- */
 
 /* librdkafka keeps its queue filled, and stops where there is enough in it. Before 2.2 it then looks only once a second whether
@@ -70,14 +64,14 @@ static void set_defaults_of_ahead(rd_kafka_conf_t *conf, const struct config *co
 	bool from_followers = config_kafka(config, "client.rack") != NULL;
 
 	if (!looks_by_itself() && from_followers) {
-		set_default(conf, config, "queued.max.messages.kbytes", "8192"); /* a second's worth */
+		kafka_conf_default(conf, config, "queued.max.messages.kbytes", "8192"); /* a second's worth */
 		return;
 	}
 	if (looks_by_itself())
-		set_default(conf, config, "fetch.queue.backoff.ms", "10");
+		kafka_conf_default(conf, config, "fetch.queue.backoff.ms", "10");
 	/* What a full batch takes comes in while it is filled, in a tenth of the time that PostgreSQL needs for it. */
-	set_default(conf, config, "queued.max.messages.kbytes", "1024");
-	set_default(conf, config, "queued.min.messages", "10000");
+	kafka_conf_default(conf, config, "queued.max.messages.kbytes", "1024");
+	kafka_conf_default(conf, config, "queued.min.messages", "10000");
 }
 
 static size_t number_of(const rd_kafka_conf_t *conf, const char *name)
@@ -216,7 +210,7 @@ rd_kafka_conf_t *kafka_consumer_conf(const struct config *config, struct err *er
 	kafka_conf_set(conf, "auto.offset.reset", "error");
 	kafka_conf_set(conf, "isolation.level", "read_committed");
 	kafka_conf_set(conf, "partition.assignment.strategy", "range");
-	set_default(conf, config, "topic.metadata.refresh.interval.ms", "10000"); /* so soon a new partition is seen; not in five minutes */
+	kafka_conf_default(conf, config, "topic.metadata.refresh.interval.ms", "10000"); /* so soon a new partition is seen; not in five minutes */
 	set_defaults_of_ahead(conf, config);
 	return conf;
 }

@@ -18,6 +18,8 @@ rd_kafka_conf_t *kafka_conf_new(const struct config *config, enum kafka_role rol
 rd_kafka_conf_t *kafka_consumer_conf(const struct config *config, struct err *err);
 /* Set one property that has to be right. */
 void kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value);
+/* The same unless the user has set it. */
+void kafka_conf_default(rd_kafka_conf_t *conf, const struct config *config, const char *name, const char *value);
 /* A client; takes conf over. NULL with *err on failure. */
 rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct err *err);
 /* Asks who is in a group. `take` gets its description, which lives until it returns; it is not called when there is no such

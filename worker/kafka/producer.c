@@ -123,12 +123,9 @@ static int64_t backoff_us(const struct config *config)
 
 static void set_defaults(rd_kafka_conf_t *conf, const struct config *config)
 {
-	if (config_kafka(config, "partitioner") == NULL)
-		kafka_conf_set(conf, "partitioner", "murmur2_random");
-	if (config_kafka(config, "linger.ms") == NULL)
-		kafka_conf_set(conf, "linger.ms", "1"); /* a transaction's messages come together, and wait for its partitions */
-	if (config_kafka(config, "retry.backoff.ms") == NULL)
-		kafka_conf_set(conf, "retry.backoff.ms", DEFAULT_BACKOFF_MS); /* what is sent behind a transaction is refused for a moment */
+	kafka_conf_default(conf, config, "partitioner", "murmur2_random");
+	kafka_conf_default(conf, config, "linger.ms", "1"); /* a transaction's messages come together, and wait for its partitions */
+	kafka_conf_default(conf, config, "retry.backoff.ms", DEFAULT_BACKOFF_MS); /* what is sent behind a transaction is refused for a moment */
 	if (config_kafka(config, "compression.type") == NULL && config_kafka(config, "compression.codec") == NULL)
 		kafka_conf_set(conf, "compression.type", "lz4");
 }

@@ -36,12 +36,9 @@ static rd_kafka_conf_t *sender_conf(const struct config *config, struct err *err
 		return NULL;
 	kafka_conf_set(conf, "enable.idempotence", "true"); /* implies acks=all */
 	kafka_conf_set(conf, "delivery.report.only.error", "false"); /* acknowledgements are counted */
-	if (config_kafka(config, "partitioner") == NULL)
-		kafka_conf_set(conf, "partitioner", "murmur2_random");
-	if (config_kafka(config, "message.max.bytes") == NULL)
-		kafka_conf_set(conf, "message.max.bytes", "16777216"); /* the topic's own limit decides */
-	if (config_kafka(config, "queue.buffering.max.kbytes") == NULL)
-		kafka_conf_set(conf, "queue.buffering.max.kbytes", "65536"); /* a file of any size, in constant memory */
+	kafka_conf_default(conf, config, "partitioner", "murmur2_random");
+	kafka_conf_default(conf, config, "message.max.bytes", "16777216"); /* the topic's own limit decides */
+	kafka_conf_default(conf, config, "queue.buffering.max.kbytes", "65536"); /* a file of any size, in constant memory */
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR); /* why the first question is not answered */
 	return conf;
