@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 static int64_t now_us(clockid_t id)
 {
@@ -37,6 +36,22 @@ void clock_sleep_us(int64_t us)
 	if (us > 0)
 		while (nanosleep(&left, &left) != 0 && errno == EINTR)
 			;
+}
+
+void clock_cond_init(pthread_cond_t *condition)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(condition, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
+struct timespec clock_deadline(int64_t timeout_ms)
+{
+	int64_t at_us = clock_mono_us() + timeout_ms * 1000;
+	return (struct timespec){.tv_sec = at_us / 1000000, .tv_nsec = at_us % 1000000 * 1000};
 }
 
 int64_t clock_backoff_ms(unsigned attempt, int64_t base_ms, int64_t cap_ms)

@@ -6,6 +6,7 @@
  * hosts one that is silent would keep all others from being tried. */
 #include "internal.h"
 
+#include "byunique/clock.h"
 #include "byunique/process.h"
 #include "byunique/secret.h"
 #include "sql/statements.h"
@@ -134,14 +135,10 @@ static const char *password_of(const struct pg *pg)
 static struct attempt *attempt_new(const struct pg *pg)
 {
 	struct attempt *attempt = xcalloc(1, sizeof(*attempt));
-	pthread_condattr_t monotonic;
 	pthread_t thread;
 
 	pthread_mutex_init(&attempt->turn, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&attempt->ended, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&attempt->ended);
 	attempt->conninfo = xstrdup(pg->config->postgres);
 	attempt->password = xstrdup(password_of(pg));
 	attempt->application = xstrdup(pg->application);
@@ -153,15 +150,9 @@ static struct attempt *attempt_new(const struct pg *pg)
 
 static void wait_a_moment(struct attempt *attempt)
 {
-	enum { WAKE_NS = 100000000, SECOND_NS = 1000000000 };
-	struct timespec until;
+	enum { WAKE_MS = 100 };
+	struct timespec until = clock_deadline(WAKE_MS);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += WAKE_NS;
-	if (until.tv_nsec >= SECOND_NS) {
-		until.tv_sec++;
-		until.tv_nsec -= SECOND_NS;
-	}
 	pthread_cond_timedwait(&attempt->ended, &attempt->turn, &until);
 }
 
