@@ -46,7 +46,7 @@ LDLIBS     += $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
 STAGES     := fetch decode validate recall plan apply answer commit
 SHORT_CUT  := ahead
 SOURCES    := $(STAGES:%=worker/stages/%.c) $(SHORT_CUT:%=worker/stages/%.c) worker/run.c worker/pipeline.c worker/rebalance.c \
-              worker/assignment.c worker/storing.c worker/flights.c worker/publishing.c worker/vouch.c worker/watchdog.c \
+              worker/assignment.c worker/fetching.c worker/lane.c worker/storing.c worker/flights.c worker/publishing.c worker/vouch.c worker/watchdog.c \
               worker/observe.c worker/reload.c worker/feeding.c \
               $(sort $(wildcard worker/base/*.c worker/model/*.c worker/avro/*.c worker/registry/*.c worker/pg/*.c \
                                 worker/kafka/*.c worker/sql/*.c worker/admin/*.c worker/cli/*.c))

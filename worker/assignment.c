@@ -65,7 +65,7 @@ static void end_frozen_owner(struct pipeline *pipeline, const int32_t *numbers, 
 	int64_t ended;
 	struct err err;
 
-	if (!position_end_frozen(pipeline->pg, pipeline->config->commands_topic, numbers, count, &ended, &err))
+	if (!position_end_frozen(pipeline_pg(pipeline), pipeline->config->commands_topic, numbers, count, &ended, &err))
 		log_err(LOG_WARN, "frozen_worker_kept", &err);
 	else if (ended > 0)
 		log_event(LOG_WARN, "frozen_worker_ended",
@@ -79,7 +79,7 @@ static bool read_positions(struct pipeline *pipeline, const int32_t *numbers, ui
 {
 	struct position *positions = arena_zarray(arena, struct position, count);
 
-	if (!position_read(pipeline->pg, pipeline->config->commands_topic, numbers, count, true, arena, positions, err)) {
+	if (!position_read(pipeline_pg(pipeline), pipeline->config->commands_topic, numbers, count, true, arena, positions, err)) {
 		if (pg_lock_was_missing(err))
 			end_frozen_owner(pipeline, numbers, count);
 		return false;
@@ -201,7 +201,7 @@ static bool claim(struct pipeline *pipeline, struct assignment *assignment, stru
 		numbers[i] = assignment->partitions[i].number;
 		next_offsets[i] = assignment->partitions[i].next_offset;
 	}
-	if (!position_claim(pipeline->pg, pipeline->config->commands_topic, numbers, next_offsets, count,
+	if (!position_claim(pipeline_pg(pipeline), pipeline->config->commands_topic, numbers, next_offsets, count,
 			    assignment->token, pipeline->cluster_id, config_kafka(pipeline->config, "group.id"), ids, err))
 		return false;
 	for (uint32_t i = 0; i < count; i++)
@@ -239,8 +239,16 @@ static bool decide_and_claim(struct pipeline *pipeline, const int32_t *numbers, 
 	ok = ok && assignment->count > 0 && rewind_group(pipeline, candidates, count, arena, err) &&
 	     claim(pipeline, assignment, arena, err) && FAILPOINT_PASS(assign_claimed, err);
 	if (!ok)
-		pg_rollback(pipeline->pg);
+		pg_rollback(pipeline_pg(pipeline));
 	return ok;
+}
+
+/* In turn, as messages come partition by partition. */
+static void share_out(struct pipeline *pipeline, struct assignment *assignment)
+{
+	for (uint32_t i = 0; i < assignment->count; i++)
+		assignment->partitions[i].lane = i % pipeline->lane_count;
+	pipeline->lanes_in_use = assignment->count < pipeline->lane_count ? assignment->count : pipeline->lane_count;
 }
 
 static void log_start(const struct pipeline *pipeline, const struct assignment *assignment)
@@ -264,15 +272,17 @@ static bool start(struct pipeline *pipeline, const int32_t *numbers, uint32_t co
 		wait_for_kafka(err);
 		return false;
 	}
-	if (!database_take(pipeline, err))
+	if (!database_take(&pipeline->lanes[0], err))
 		return false;
 	err->verdict = VERDICT_NONE;
 	bool ok = decide_and_claim(pipeline, numbers, count, arena, candidates, assignment, err);
-	database_give(pipeline);
+	database_give(&pipeline->lanes[0]);
 	if (!ok && err->verdict == VERDICT_NONE) {
 		err_set(err, VERDICT_REFUSE, "", "every partition given to this worker is refused");
 		return err_detail(err, "the reasons are logged above, as partition_refused");
 	}
+	if (ok)
+		share_out(pipeline, assignment);
 	if (!ok || !consumer_start(pipeline->consumer, assignment->partitions, assignment->count, err))
 		return false;
 	assignment->group = consumer_group(pipeline->consumer);

@@ -31,9 +31,9 @@ static bool connect_database(struct pipeline *pipeline, struct err *err)
 {
 	const struct config *config = pipeline->config;
 
-	return pg_open(&pipeline->pg, config, "byunique replay", err) &&
-	       pg_worker_session(pipeline->pg, err) && pg_check_version(pipeline->pg, err) &&
-	       pg_load_catalogue(pipeline->pg, &pipeline->catalogue, err);
+	return pg_open(&pipeline->lanes[0].pg, config, "byunique replay", err) &&
+	       pg_worker_session(pipeline_pg(pipeline), err) && pg_check_version(pipeline_pg(pipeline), err) &&
+	       pg_load_catalogue(pipeline_pg(pipeline), &pipeline->catalogue, err);
 }
 
 static bool open_schemas(struct pipeline *pipeline, struct err *err)
@@ -50,9 +50,10 @@ bool feed_open(struct feed **out, const struct config *config, struct err *err)
 	struct pipeline *pipeline = &feed->pipeline;
 
 	metrics_init(&feed->metrics);
-	*pipeline = (struct pipeline){.config = config, .metrics = &feed->metrics, .notify = {.socket_fd = -1}};
+	*pipeline = (struct pipeline){.config = config, .metrics = &feed->metrics, .notify = {.socket_fd = -1}, .lane_count = 1};
+	pipeline->lanes[0].pipeline = pipeline;
 	tunables_set(&pipeline->live, config);
-	pthread_mutex_init(&pipeline->pg_turn, NULL);
+	pthread_mutex_init(&pipeline->lanes[0].turn, NULL);
 	pthread_mutex_init(&pipeline->catalogue_turn, NULL);
 	pthread_mutex_init(&pipeline->flight_turn, NULL);
 	feed->batch = batch_new((uint32_t)config->batch_max_commands);
@@ -60,7 +61,7 @@ bool feed_open(struct feed **out, const struct config *config, struct err *err)
 		feed_close(feed);
 		return false;
 	}
-	pipeline->store = store_new(pipeline->pg, config->idempotency_retention, config->outcome_retention);
+	pipeline->lanes[0].store = store_new(pipeline_pg(pipeline), config->idempotency_retention, config->outcome_retention);
 	*out = feed;
 	return true;
 }
@@ -72,13 +73,13 @@ void feed_close(struct feed *feed)
 	struct pipeline *pipeline = &feed->pipeline;
 	batch_free(feed->batch);
 	assignment_free(feed->assignment);
-	store_free(pipeline->store);
-	pg_close(pipeline->pg);
+	store_free(pipeline->lanes[0].store);
+	pg_close(pipeline_pg(pipeline));
 	slot_release(&pipeline->slot);
 	catalogue_drop(pipeline->catalogue);
 	schemas_close(pipeline->reading);
 	free(pipeline->refused);
-	pthread_mutex_destroy(&pipeline->pg_turn);
+	pthread_mutex_destroy(&pipeline->lanes[0].turn);
 	pthread_mutex_destroy(&pipeline->catalogue_turn);
 	pthread_mutex_destroy(&pipeline->flight_turn);
 	metrics_release(&feed->metrics);
@@ -89,7 +90,7 @@ void feed_close(struct feed *feed)
 
 struct pg *feed_pg(struct feed *feed)
 {
-	return feed->pipeline.pg;
+	return pipeline_pg(&feed->pipeline);
 }
 
 const struct feed_counts *feed_counts(const struct feed *feed, uint32_t index)
@@ -162,12 +163,12 @@ static bool claim(struct feed *feed, const char *cluster_id, struct arena *arena
 		numbers[i] = assignment->partitions[i].number;
 		next_offsets[i] = assignment->partitions[i].next_offset;
 	}
-	bool ok = position_read(pipeline->pg, topic, numbers, count, false, arena, positions, err) &&
+	bool ok = position_read(pipeline_pg(pipeline), topic, numbers, count, false, arena, positions, err) &&
 		  check_rows(feed, positions, err) &&
-		  position_claim(pipeline->pg, topic, numbers, next_offsets, count, assignment->token, cluster_id, group,
+		  position_claim(pipeline_pg(pipeline), topic, numbers, next_offsets, count, assignment->token, cluster_id, group,
 				 ids, err);
 	if (!ok)
-		pg_rollback(pipeline->pg);
+		pg_rollback(pipeline_pg(pipeline));
 	for (uint32_t i = 0; ok && i < count; i++)
 		assignment->partitions[i].id = ids[i];
 	return ok;
@@ -178,7 +179,7 @@ bool feed_claim(struct feed *feed, const char *cluster_id, struct err *err)
 	struct pipeline *pipeline = &feed->pipeline;
 	struct arena arena;
 
-	if (!slot_take(pipeline->pg, config_kafka(pipeline->config, "group.id"), &pipeline->slot, err))
+	if (!slot_take(pipeline_pg(pipeline), config_kafka(pipeline->config, "group.id"), &pipeline->slot, err))
 		return false;
 	arena_init(&arena);
 	feed->claimed = claim(feed, cluster_id, &arena, err);
@@ -228,7 +229,7 @@ static bool store(struct feed *feed, struct err *err)
 {
 	struct pipeline *pipeline = &feed->pipeline;
 
-	if (!feed->claimed || store_batch(pipeline, feed->batch, NULL))
+	if (!feed->claimed || store_batch(&pipeline->lanes[0], feed->batch, NULL))
 		return true;
 	*err = pipeline->failure;
 	return false;
@@ -294,7 +295,7 @@ bool feed_advance(struct feed *feed, uint32_t index, int64_t next_offset, struct
 	struct partition *partition = &feed->assignment->partitions[index];
 
 	if (!feed_flush(feed, err) ||
-	    !position_advance(feed->pipeline.pg, partition->id, next_offset, feed->assignment->token, err))
+	    !position_advance(pipeline_pg(&feed->pipeline), partition->id, next_offset, feed->assignment->token, err))
 		return false;
 	if (next_offset > partition->next_offset)
 		partition->next_offset = next_offset;

@@ -87,15 +87,28 @@ void observe_partitions(struct pipeline *pipeline)
 	free(log_ends);
 }
 
+void observe_connected(struct lane *lane, bool connected)
+{
+	struct pipeline *pipeline = lane->pipeline;
+	bool all = connected;
+
+	pthread_mutex_lock(&pipeline->flight_turn);
+	lane->connected = connected;
+	for (unsigned i = 0; i < pipeline->lane_count; i++)
+		all = all && pipeline->lanes[i].connected;
+	metric_set(&pipeline->metrics->postgres_connected, all);
+	pthread_mutex_unlock(&pipeline->flight_turn);
+}
+
 /* --- the path --------------------------------------------------------------------------------------------------------------- */
 
-void observe_trouble(struct pipeline *pipeline, const struct err *err)
+void observe_trouble(struct lane *lane, const struct err *err)
 {
 	if (err->verdict == VERDICT_REJOIN || err->verdict == VERDICT_REFUSE || err->verdict == VERDICT_STOP)
 		return; /* nothing is tried again */
-	metric_add(&pipeline->metrics->retries[metric_sqlstate(err->origin)], 1);
+	metric_add(&lane->pipeline->metrics->retries[metric_sqlstate(err->origin)], 1);
 	if (err->verdict == VERDICT_RECONNECT)
-		metric_set(&pipeline->metrics->postgres_connected, 0);
+		observe_connected(lane, false);
 }
 
 /* Messages of a batch come from one or a few moments: neighbours with the same time are counted together. */

@@ -1,8 +1,10 @@
 /* What the worker's threads share. For the files of the pipeline only:
  *   run.c         from start to end, sessions
- *   pipeline.c    the three threads: the path as the list of its stages
+ *   pipeline.c    the threads: the path as the list of its stages
+ *   fetching.c    the fetching thread: messages into batches, until somebody takes them
  *   rebalance.c   partitions given and taken away
  *   assignment.c  where partitions start
+ *   lane.c        connections to PostgreSQL, and whose turn it is
  *   storing.c     a batch into PostgreSQL, whatever gets in the way
  *   flights.c     batches that are sent to PostgreSQL one behind the other
  *   publishing.c  the publishing thread: what is stored into Kafka
@@ -17,6 +19,7 @@
 #include "byunique/config.h"
 #include "byunique/metrics.h"
 #include "byunique/notify.h"
+#include "byunique/offers.h"
 #include "byunique/position.h"
 #include "byunique/queue.h"
 #include "byunique/published.h"
@@ -30,6 +33,27 @@ struct tunables {
 	_Atomic int64_t batch_max_commands, idempotency_retention_ms, outcome_retention_ms, shutdown_timeout_ms;
 };
 
+/* A connection to PostgreSQL, and the thread that stores batches over it, each of some partitions: those of this lane. So commands
+ * keep their order, while PostgreSQL works for several lanes at once. The storing thread has the connection nearly all the
+ * time; the fetching thread that of the first lane at assignment, when the path is empty, and others' now and then.
+ * database_take() and database_give() say whose turn it is. */
+struct lane {
+	struct pipeline *pipeline;
+	unsigned number;
+	struct pg *pg;
+	struct store *store;
+	pthread_mutex_t turn;
+	pthread_t thread;
+	uint32_t span_most; /* storing thread's: messages in a transaction while commands are refused; 0: the whole batch */
+	bool connected;	    /* as metrics say; guarded by flight_turn */
+
+	/* Fetching thread */
+	struct batch *filling; /* or NULL */
+	bool offered;	       /* it is on offer, and may be the storing thread's already */
+	bool offered_full;     /* as many messages as a batch may have */
+	struct batch *aside; /* messages whose schema can't be had now, and those behind them in their partitions; or NULL */
+};
+
 struct pipeline {
 	const struct config *config; /* as it was at start; what may change is in `live` */
 	const struct config_sources *sources;
@@ -38,29 +62,25 @@ struct pipeline {
 	struct metrics *metrics; /* any thread */
 	struct notify notify;	 /* fetching thread */
 
-	/* PostgreSQL. The storing thread has it nearly all the time; the fetching thread at assignment, when the path is empty.
-	 * database_take() and database_give() say whose turn it is. */
-	struct pg *pg;
-	struct store *store;
-	struct slot slot;
-	char *cluster_id; /* owned */
-	pthread_mutex_t pg_turn;
+	struct lane lanes[LANES_MAX];
+	unsigned lane_count; /* those that have a connection; between sessions it may grow */
+	_Atomic unsigned lanes_in_use; /* those that have partitions; fetching thread stores */
+	struct slot slot;    /* the first lane's session holds it */
+	char *cluster_id;    /* owned */
 
 	struct catalogue *catalogue; /* the newest known; pipeline_catalogue(), pipeline_renew_catalogue() */
 	pthread_mutex_t catalogue_turn;
 
-	uint32_t span_most; /* storing thread's: messages in a transaction while commands are refused; 0: the whole batch */
-
-	/* Partitions that this process will not touch again; the storing thread adds, the fetching one reads between sessions. */
+	/* Partitions that this process will not touch again; storing threads add, guarded by flight_turn, the fetching one reads
+	 * between sessions. */
 	int32_t *refused; /* owned */
 	uint32_t refused_count;
 
 	/* Fetching thread */
 	struct consumer *consumer;
 	struct schemas *reading;
-	struct batch *aside; /* messages whose schema can't be had now, and those behind them in their partitions; or NULL */
 	int64_t awaited_log_ms;
-	struct assignment *assignment; /* what is being fetched; NULL: nothing; others read it when it is their turn */
+	struct assignment *assignment; /* what is being fetched; NULL: nothing; storing threads read it when it is their turn */
 	struct assignment *retired;    /* taken away while a batch was being filled from it */
 	int32_t *given;		       /* partitions given but not started yet; owned */
 	uint32_t given_count;
@@ -86,8 +106,9 @@ struct pipeline {
 	bool weaknesses_told;	 /* once is enough */
 	_Atomic bool publishing; /* inside of a Kafka transaction */
 
-	/* Batches go round: idle → (filled) → decoded → stored → idle. */
-	struct queue idle, decoded, stored;
+	/* Batches go round: idle → filling → on offer → stored → idle. */
+	struct queue idle, stored;
+	struct offers offers;
 	int in_flight; /* batches between the fetching thread and their end: published, or dropped */
 	pthread_mutex_t flight_turn;
 
@@ -101,15 +122,30 @@ struct pipeline {
 	struct err failure;
 };
 
-/* The connection, alive; else false with *err. Reconnects when it is not, and takes the worker's slot again. */
-bool database_take(struct pipeline *pipeline, struct err *err) BYU_MUST_CHECK;
-void database_give(struct pipeline *pipeline);
+/* lane.c: in pipeline_run() first and last; a lane has a connection; all others that the configuration wants have one, as far as
+ * they can be had; connect again, and take up where the session was. */
+void lanes_set_up(struct pipeline *pipeline);
+void lanes_tear_down(struct pipeline *pipeline);
+void lane_begin(struct lane *lane, struct pg *pg);
+void lanes_open_others(struct pipeline *pipeline);
+bool lane_reconnect(struct lane *lane, struct err *err) BYU_MUST_CHECK;
+
+/* The lane's connection, alive; else false with *err. Reconnects when it is not, and takes the worker's slot again. */
+bool database_take(struct lane *lane, struct err *err) BYU_MUST_CHECK;
+void database_give(struct lane *lane);
+/* The first one's, for what concerns the whole worker. */
+static inline struct pg *pipeline_pg(struct pipeline *pipeline)
+{
+	return pipeline->lanes[0].pg;
+}
 
 struct catalogue *pipeline_catalogue(struct pipeline *pipeline); /* a reference: catalogue_drop() */
-void pipeline_renew_catalogue(struct pipeline *pipeline, struct catalogue *catalogue); /* takes the reference over */
+/* Takes the reference over. Is it of another version than the one before? */
+bool pipeline_renew_catalogue(struct pipeline *pipeline, struct catalogue *catalogue);
 
 enum {
 	BATCH_ROOM = 64, /* messages of a batch beyond a full one, for what comes in spite of a pause */
+	PUBLICATION_BATCHES = 4, /* in one Kafka transaction */
 	WAIT_MS = 100,	   /* for anything; so often the signals are looked at */
 	STUCK_MS = 180000, /* a Kafka transaction that takes longer is given up, and the process with it */
 };
@@ -122,11 +158,18 @@ static inline unsigned stored_batches(const struct config *config)
 	return config->batch_max_commands < LARGE ? 2 : 1;
 }
 
-/* Batches go round, and there are enough for all queues: one being filled, one that is offered, one set aside, those being
- * stored, those that wait, and one whose results are handed to librdkafka, or several of those that waited. */
+/* Batches under way on each connection. A single one is never to wait for the next batch; with several, PostgreSQL has something
+ * to do all the same, and their batches are memory enough. */
+static inline unsigned trips_at_once(const struct pipeline *pipeline)
+{
+	return pipeline->lanes_in_use > 1 ? 1 : PG_TRIPS_MAX;
+}
+
+/* Batches go round, and there are enough: for each lane one being filled or on offer, one set aside, and one being stored, or two if
+ * it is the only one; those that wait, and those whose results are handed to librdkafka. */
 static inline unsigned batches_in_all(const struct config *config)
 {
-	return 4 + PG_TRIPS_MAX + stored_batches(config);
+	return (unsigned)config->postgres_connections * 3 + 1 + stored_batches(config) + PUBLICATION_BATCHES;
 }
 
 /* Fetch, store, publish until told to stop, or until the session can't go on: false with *err. */
@@ -151,6 +194,9 @@ static inline bool verdict_is_passing(enum verdict verdict)
 /* rebalance.c: a consumer's listener (consumer.h); the context is the pipeline. */
 void rebalance_assigned(void *context, const int32_t *partitions, uint32_t count);
 void rebalance_revoked(void *context, bool lost);
+/* Each lane's turn, for a change of what all of them read. */
+void pipeline_take_turns(struct pipeline *pipeline);
+void pipeline_give_turns(struct pipeline *pipeline);
 /* Start what was given, if it is time to try. False: the session can't go on. */
 bool rebalance_start_given(struct pipeline *pipeline, struct err *err) BYU_MUST_CHECK;
 /* Batches in hand finish or are dropped; the assignment is then pipeline->retired, as a batch may be being filled from it. */
@@ -169,26 +215,28 @@ void pipeline_pause(const struct batch *batch, int64_t pause_ms);
 
 /* storing.c: all of a batch into PostgreSQL. False: the batch is dropped (its partitions are lost, or the session failed).
  * `before`: what it failed by when it went ahead; NULL: nothing. */
-bool store_batch(struct pipeline *pipeline, struct batch *batch, struct err *before) BYU_MUST_CHECK;
+bool store_batch(struct lane *lane, struct batch *batch, struct err *before) BYU_MUST_CHECK;
 /* Between batches: the position rows catch up with what was published, old outcomes and ids go. Cheap unless it is time. */
-void store_housekeeping(struct pipeline *pipeline, bool idle, int64_t *last_ms);
+void store_housekeeping(struct lane *lane, bool idle, int64_t *last_ms);
 bool store_housekeeping_due(int64_t last_ms);
-/* With the database taken: position rows catch up now. */
-void store_published(struct pipeline *pipeline);
+/* With the lane's turn taken: position rows of its partitions catch up now. */
+void store_published(struct lane *lane);
 
-/* flights.c: the storing thread's batches under way in PostgreSQL, oldest first. While there are some, the database is this
- * thread's. */
+/* flights.c: a storing thread's batches under way in PostgreSQL, oldest first. While there are some, it is the lane's thread's
+ * turn. */
 struct flights {
 	struct flight list[PG_TRIPS_MAX];
 	unsigned count;
 	int64_t at_us; /* when the oldest was sent, or the one before it landed: since then PostgreSQL is at it */
 };
 /* The next batch to be sent, or NULL: the oldest flight is to be waited for, or nothing has come for a second. */
-struct batch *flights_next(struct pipeline *pipeline, const struct flights *flights, bool stop);
+struct batch *flights_next(struct lane *lane, const struct flights *flights, bool stop);
 /* Send a batch, or store it the long way when it has to go that way. */
-void flights_take(struct pipeline *pipeline, struct flights *flights, struct batch *batch);
+void flights_take(struct lane *lane, struct flights *flights, struct batch *batch);
 /* Wait for the oldest; when it failed, all are stored the long way. */
-void flights_land(struct pipeline *pipeline, struct flights *flights);
+void flights_land(struct lane *lane, struct flights *flights);
+/* fetching.c: until told to stop, or the session can't go on (false with *err). */
+bool fetch_until_stopped(struct pipeline *pipeline, struct err *err) BYU_MUST_CHECK;
 /* publishing.c: a thread that ends when the queue is closed and empty. */
 void *publishing_main(void *pipeline);
 /* pipeline.c: the batch is to be filled again; so it is, and its flight is over; so many flights more. */
@@ -196,7 +244,7 @@ void pipeline_recycle(struct pipeline *pipeline, struct batch *batch);
 void pipeline_land(struct pipeline *pipeline, struct batch *batch);
 void pipeline_count_flight(struct pipeline *pipeline, int more);
 /* pipeline.c: stored, or to be dropped. While it waits, the flights behind it are written on. */
-void pipeline_hand_over(struct pipeline *pipeline, struct batch *batch, bool stored, const struct flights *flights);
+void pipeline_hand_over(struct lane *lane, struct batch *batch, bool stored, const struct flights *flights);
 
 /* vouch.c: before what was fetched is handed on. False: a topic was deleted, or it can't be told. */
 bool vouch_for_fetched(struct pipeline *pipeline, struct err *err) BYU_MUST_CHECK;
@@ -222,8 +270,10 @@ void observe_started(struct pipeline *pipeline);
 void observe_revoked(struct pipeline *pipeline, bool lost);
 /* Position and lag of each partition; does nothing until a second has passed. Fetching thread. */
 void observe_partitions(struct pipeline *pipeline);
+/* A lane's connection is there, or not any more. */
+void observe_connected(struct lane *lane, bool connected);
 /* A span failed, and the storing thread is about to react. */
-void observe_trouble(struct pipeline *pipeline, const struct err *err);
+void observe_trouble(struct lane *lane, const struct err *err);
 /* It is committed. */
 void observe_published(struct pipeline *pipeline, const struct publication *publication);
 

@@ -6,10 +6,7 @@
 #include "byunique/clock.h"
 #include "byunique/log.h"
 
-enum {
-	PUBLICATION_BATCHES = 4,
-	PUBLICATION_OPEN_MS = 250, /* waits no longer for another batch; far less than transaction.timeout.ms */
-};
+enum { PUBLICATION_OPEN_MS = 250 }; /* waits no longer for another batch; far less than transaction.timeout.ms */
 
 static bool is_more_under_way(struct pipeline *pipeline, const struct publication *publication)
 {
@@ -20,7 +17,7 @@ static bool is_more_under_way(struct pipeline *pipeline, const struct publicatio
 }
 
 /* NULL: what is open is to be committed, or there was nothing for a second. */
-static struct batch *next_batch(struct pipeline *pipeline, const struct publication *publication, bool in_full)
+static struct batch *next_batch(struct pipeline *pipeline, const struct publication *publication, bool more)
 {
 	enum { IDLE_MS = 1000 };
 	int64_t left_ms = publication->since_us / 1000 + PUBLICATION_OPEN_MS - clock_mono_ms();
@@ -31,7 +28,7 @@ static struct batch *next_batch(struct pipeline *pipeline, const struct publicat
 	}
 	if (publication->batch_count == PUBLICATION_BATCHES)
 		return NULL;
-	if (in_full && left_ms > 0 && is_more_under_way(pipeline, publication))
+	if (more && left_ms > 0 && is_more_under_way(pipeline, publication))
 		return queue_pop(&pipeline->stored, (int)left_ms);
 	return queue_take(&pipeline->stored);
 }
@@ -84,7 +81,7 @@ static void land_all(struct pipeline *pipeline, struct batch **batches, uint32_t
 		pipeline_land(pipeline, batches[i]);
 }
 
-static bool add(struct pipeline *pipeline, struct publication *publication, struct batch **batches, uint32_t count, bool in_full,
+static bool add(struct pipeline *pipeline, struct publication *publication, struct batch **batches, uint32_t count, bool more,
 		struct err *err)
 {
 	if (batches[0]->assignment->lost) { /* they are dropped; what is open came before, and the group may refuse it */
@@ -98,7 +95,7 @@ static bool add(struct pipeline *pipeline, struct publication *publication, stru
 			return false;
 		}
 	pipeline->publishing = true;
-	bool ok = publication_add(publication, pipeline->producer, batches, count, !in_full, err);
+	bool ok = publication_add(publication, pipeline->producer, batches, count, !more, err);
 	pipeline->publishing = false;
 	for (uint32_t i = 0; i < count; i++)
 		pipeline_recycle(pipeline, batches[i]);
@@ -115,13 +112,8 @@ static void fail(struct pipeline *pipeline, struct publication *publication, str
 	publication_reset(publication);
 }
 
-static bool is_full(const struct pipeline *pipeline, const struct batch *batch)
-{
-	return batch->count >= (uint32_t)pipeline->live.batch_max_commands;
-}
-
-/* The batch, and those behind it that are at hand, as far as they are small: how many. A full one is better off alone, as its
- * memory is wanted again. */
+/* The batch, and those behind it that are at hand, as far as they are not of many: how many. One of those is better off alone, as
+ * its memory is wanted again. */
 static uint32_t take_small(struct pipeline *pipeline, const struct publication *publication, struct batch *first,
 			   struct batch **batches)
 {
@@ -129,7 +121,7 @@ static uint32_t take_small(struct pipeline *pipeline, const struct publication *
 
 	while (first != NULL) {
 		batches[count++] = first;
-		first = !is_full(pipeline, first) && publication->batch_count + count < PUBLICATION_BATCHES
+		first = !first->more_to_come && publication->batch_count + count < PUBLICATION_BATCHES
 				? queue_take(&pipeline->stored) : NULL;
 	}
 	return count;
@@ -140,11 +132,11 @@ void *publishing_main(void *context)
 	struct pipeline *pipeline = context;
 	struct publication publication = {0};
 	struct batch *batches[PUBLICATION_BATCHES];
-	bool in_full = false, ok;
+	bool more = false, ok;
 	struct err err;
 
 	for (;;) {
-		struct batch *batch = next_batch(pipeline, &publication, in_full);
+		struct batch *batch = next_batch(pipeline, &publication, more);
 		if (batch == NULL && publication.batch_count == 0) {
 			if (queue_is_closed(&pipeline->stored))
 				return NULL;
@@ -152,8 +144,8 @@ void *publishing_main(void *context)
 		}
 		if (batch != NULL) {
 			uint32_t count = take_small(pipeline, &publication, batch, batches);
-			in_full = is_full(pipeline, batches[count - 1]);
-			ok = add(pipeline, &publication, batches, count, in_full, &err);
+			more = batches[count - 1]->more_to_come;
+			ok = add(pipeline, &publication, batches, count, more, &err);
 		} else {
 			ok = commit(pipeline, &publication, &err);
 		}

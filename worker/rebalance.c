@@ -32,9 +32,9 @@ static bool wait_landed(struct pipeline *pipeline, int64_t timeout_ms)
 
 static void set_assignment(struct pipeline *pipeline, struct assignment *assignment)
 {
-	pthread_mutex_lock(&pipeline->pg_turn);
+	pipeline_take_turns(pipeline);
 	pipeline->assignment = assignment;
-	pthread_mutex_unlock(&pipeline->pg_turn);
+	pipeline_give_turns(pipeline);
 }
 
 /* Batches in hand may finish within the time that is given; then they are dropped. */
@@ -52,11 +52,23 @@ static void drain(struct pipeline *pipeline, bool lost)
 		return;
 	assignment->lost = true;
 	for (int64_t until_ms = clock_mono_ms() + STUCK_MS; clock_mono_ms() < until_ms;) {
-		pg_interrupt(pipeline->pg); /* it waits for PostgreSQL, in vain; a reconnect would forget that */
+		for (unsigned i = 0; i < pipeline->lane_count; i++)
+			pg_interrupt(pipeline->lanes[i].pg); /* it waits for PostgreSQL, in vain; a reconnect would forget that */
 		if (wait_landed(pipeline, 1000))
 			return;
 	}
 	pipeline_stuck("a batch can't be dropped");
+}
+
+static void store_last_published(struct lane *lane)
+{
+	enum { LIMIT_MS = 2000 }; /* it can be left undone */
+
+	pthread_mutex_lock(&lane->turn);
+	pg_limit(lane->pg, LIMIT_MS);
+	store_published(lane);
+	pg_limit(lane->pg, 0);
+	pthread_mutex_unlock(&lane->turn);
 }
 
 /* A batch that is being filled still needs it, so it is freed later. */
@@ -69,14 +81,9 @@ void rebalance_retire(struct pipeline *pipeline, bool lost)
 	FAILPOINT_REACH(revoke_begun);
 	drain(pipeline, lost);
 	FAILPOINT_REACH(revoke_drained);
-	pthread_mutex_lock(&pipeline->pg_turn);
-	if (!assignment->lost) {
-		pg_limit(pipeline->pg, 2000); /* it can be left undone */
-		store_published(pipeline);
-		pg_limit(pipeline->pg, 0);
-	}
-	pipeline->assignment = NULL;
-	pthread_mutex_unlock(&pipeline->pg_turn);
+	for (unsigned i = 0; !assignment->lost && i < pipeline->lane_count; i++)
+		store_last_published(&pipeline->lanes[i]);
+	set_assignment(pipeline, NULL);
 	pipeline->retired = assignment;
 	FAILPOINT_REACH(revoke_done);
 }

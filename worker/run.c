@@ -22,12 +22,12 @@
 /* The transactional id is this worker's as long as its database session lives. */
 static bool take_slot(struct pipeline *pipeline, struct err *err)
 {
-	if (!database_take(pipeline, err))
+	if (!database_take(&pipeline->lanes[0], err))
 		return false;
 	slot_release(&pipeline->slot);
-	bool ok = slot_take(pipeline->pg, config_kafka(pipeline->config, "group.id"), &pipeline->slot, err) &&
+	bool ok = slot_take(pipeline_pg(pipeline), config_kafka(pipeline->config, "group.id"), &pipeline->slot, err) &&
 		  FAILPOINT_PASS(start_slot_taken, err);
-	database_give(pipeline);
+	database_give(&pipeline->lanes[0]);
 	return ok;
 }
 
@@ -124,7 +124,10 @@ static void close_clients(struct pipeline *pipeline)
 static bool run_session(struct pipeline *pipeline, struct err *err)
 {
 	pipeline->failed = false;
-	bool ok = take_slot(pipeline, err) && open_clients(pipeline, err);
+	bool ok = take_slot(pipeline, err);
+	if (ok)
+		lanes_open_others(pipeline);
+	ok = ok && open_clients(pipeline, err);
 	if (ok) {
 		pipeline->was_let_in = true;
 		metric_add(&pipeline->metrics->sessions[0], 1);
@@ -173,20 +176,18 @@ static bool persist(struct pipeline *pipeline, bool (*try)(struct pipeline *, st
 static bool connect_database(struct pipeline *pipeline, struct err *err)
 {
 	const struct config *config = pipeline->config;
-	bool ok = pg_open_heeding(&pipeline->pg, config, "byunique", signals_stop_requested, err) &&
-		  pg_worker_session(pipeline->pg, err) && pg_check_version(pipeline->pg, err) &&
-		  pg_check_rights(pipeline->pg, config->postgres_require_least_privilege, err) &&
-		  pg_load_catalogue(pipeline->pg, &pipeline->catalogue, err) && FAILPOINT_PASS(start_connected, err);
+	struct pg *pg = NULL;
+	bool ok = pg_open_heeding(&pg, config, "byunique", signals_stop_requested, err) && pg_worker_session(pg, err) &&
+		  pg_check_version(pg, err) && pg_check_rights(pg, config->postgres_require_least_privilege, err) &&
+		  pg_load_catalogue(pg, &pipeline->catalogue, err) && FAILPOINT_PASS(start_connected, err);
 	if (ok) {
-		pg_warn_weak_settings(pipeline->pg);
-		pg_heed(pipeline->pg, NULL);
+		pg_warn_weak_settings(pg);
+		lane_begin(&pipeline->lanes[0], pg);
 	} else {
 		catalogue_drop(pipeline->catalogue);
 		pipeline->catalogue = NULL;
-		pg_close(pipeline->pg);
-		pipeline->pg = NULL;
+		pg_close(pg);
 	}
-	metric_set(&pipeline->metrics->postgres_connected, ok);
 	return ok;
 }
 
@@ -236,7 +237,7 @@ static void set_up(struct pipeline *pipeline, const struct config *config, const
 	config_copy(pipeline->current, config);
 	notify_open(&pipeline->notify);
 	pipeline->replies = replies_new(config);
-	pthread_mutex_init(&pipeline->pg_turn, NULL);
+	lanes_set_up(pipeline);
 	pthread_mutex_init(&pipeline->catalogue_turn, NULL);
 	pthread_mutex_init(&pipeline->flight_turn, NULL);
 	unsigned batches = batches_in_all(config);
@@ -252,8 +253,7 @@ static void tear_down(struct pipeline *pipeline)
 	while ((batch = queue_pop(&pipeline->idle, 0)) != NULL)
 		batch_free(batch);
 	queue_destroy(&pipeline->idle);
-	store_free(pipeline->store);
-	pg_close(pipeline->pg);
+	lanes_tear_down(pipeline);
 	slot_release(&pipeline->slot);
 	replies_free(pipeline->replies);
 	arena_release(&pipeline->results);
@@ -266,7 +266,6 @@ static void tear_down(struct pipeline *pipeline)
 	free(pipeline->cluster_id);
 	free(pipeline->given);
 	free(pipeline->refused);
-	pthread_mutex_destroy(&pipeline->pg_turn);
 	pthread_mutex_destroy(&pipeline->catalogue_turn);
 	pthread_mutex_destroy(&pipeline->flight_turn);
 }
@@ -302,10 +301,8 @@ int pipeline_run(const struct config *config, const struct config_sources *sourc
 		notify_say(&pipeline.notify, "READY=1\nSTATUS=starting");
 	ok = ok && persist(&pipeline, take_result_id, "registry_away", &err) &&
 	     persist(&pipeline, connect_database, "postgres_away", &err);
-	if (ok && pipeline.pg != NULL) {
-		pipeline.store = store_new(pipeline.pg, config->idempotency_retention, config->outcome_retention);
+	if (ok && pipeline.lane_count > 0)
 		ok = persist(&pipeline, run_session, "session_ended", &err);
-	}
 	if (!ok)
 		log_err(LOG_ERROR, "stopped", &err);
 	else

@@ -11,7 +11,10 @@
 #include "byunique/command.h"
 #include "byunique/outcome.h"
 
-enum { SENT_MAX = 2 }; /* batches under way in PostgreSQL */
+enum {
+	SENT_MAX = 2,  /* batches under way on one connection to PostgreSQL */
+	LANES_MAX = 16, /* connections that store batches: pipeline.h */
+};
 
 struct id_index;
 struct rd_kafka_message_s;
@@ -21,6 +24,7 @@ struct rd_kafka_consumer_group_metadata_s;
 struct partition {
 	int32_t number;		   /* fixed at assignment */
 	int32_t id;		   /* of the position row; fixed at assignment */
+	unsigned lane;		   /* whose storing thread stores it; fixed at assignment */
 	int64_t start;		   /* first offset to fetch; fixed at assignment */
 	int64_t fetched_offset;	   /* next to be fetched; fetching thread */
 	int64_t heard_ms;	   /* when its last message was fetched; fetching thread */
@@ -125,7 +129,8 @@ struct batch {
 	uint32_t count;
 	uint32_t capacity;
 	size_t bytes;		      /* message_bytes() of all */
-	struct assignment *assignment; /* borrowed; outlives its batches */
+	bool more_to_come;	      /* when it was offered, as many were at hand as a batch may have */
+	struct assignment *assignment; /* borrowed; outlives its batches; all of the partitions are of one lane */
 	struct catalogue *catalogue;	/* what validate used; a reference is held */
 	struct batch *next;		/* in a queue or pool */
 };

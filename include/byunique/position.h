@@ -32,10 +32,11 @@ bool position_claim(struct pg *pg, const char *topic, const int32_t *partitions,
 		    uint32_t count, const uint8_t token[16], const char *cluster_id, const char *group_id, int32_t *ids,
 		    struct err *err) BYU_MUST_CHECK;
 
-/* After a reconnect: are all rows as this worker left them? *kept false: the database lost commits, or another worker has
- * claimed some. */
+/* After a reconnect: are all rows of the lane's partitions as this worker left them? *kept false: the database lost commits, or
+ * another worker has claimed some. */
 struct assignment;
-bool position_kept(struct pg *pg, const struct assignment *assignment, bool *kept, struct err *err) BYU_MUST_CHECK;
+bool position_kept(struct pg *pg, const struct assignment *assignment, unsigned lane, bool *kept,
+		   struct err *err) BYU_MUST_CHECK;
 
 /* published_offset of the rows, between batches; does nothing to rows that carry another token. */
 bool position_publish(struct pg *pg, const int32_t *ids, const int64_t *published, uint32_t count,
@@ -59,6 +60,8 @@ struct slot {
 bool slot_take(struct pg *pg, const char *group_id, struct slot *slot, struct err *err) BYU_MUST_CHECK;
 /* After a reconnect: the same number again. *kept false: somebody else has it, and will fence our producer. */
 bool slot_keep(struct pg *pg, const char *group_id, const struct slot *slot, bool *kept, struct err *err) BYU_MUST_CHECK;
+/* A further session of a worker that has a slot. Not to be told from a worker's own by position_end_frozen(). */
+bool slot_join(struct pg *pg, struct err *err) BYU_MUST_CHECK;
 void slot_release(struct slot *slot);
 
 #endif

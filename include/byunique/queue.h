@@ -11,7 +11,6 @@ struct queue {
 	pthread_cond_t changed;
 	struct batch *first, *last;
 	unsigned count, capacity;
-	unsigned waiting; /* readers */
 	bool closed;
 };
 
@@ -20,19 +19,11 @@ void queue_destroy(struct queue *queue); /* has to be empty */
 
 /* False: still full after timeout_ms, or closed; the batch stays the caller's. */
 bool queue_push(struct queue *queue, struct batch *batch, int timeout_ms);
-/* After a push: true once a reader has taken the batch, or is about to; false when none has within timeout_ms, or the queue is
- * closed. */
-bool queue_await_taken(struct queue *queue, const struct batch *batch, int timeout_ms);
-/* False: it has been taken. */
-bool queue_take_back(struct queue *queue, struct batch *batch);
 /* To the front, for what is given back: there is room, and what was used last is used first. */
 void queue_give_back(struct queue *queue, struct batch *batch);
 /* The oldest batch; NULL: none within timeout_ms, or closed and empty. */
 struct batch *queue_pop(struct queue *queue, int timeout_ms);
-/* The oldest batch if there is one. The reader has other things to do: queue_is_wanted() does not hear of it. */
-struct batch *queue_take(struct queue *queue);
-/* Is the reader waiting for something to do? */
-bool queue_is_wanted(struct queue *queue);
+struct batch *queue_take(struct queue *queue); /* the same without waiting */
 /* Wakes everybody; nothing can be pushed any more, what is in can be popped. */
 void queue_close(struct queue *queue);
 bool queue_is_closed(struct queue *queue);

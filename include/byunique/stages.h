@@ -14,9 +14,10 @@
 #include "byunique/pg_pipeline.h"
 #include "byunique/producer.h"
 
-/* fetch: messages into a batch. Waits up to wait_ms for the first one; then takes what is there, until the batch is full
- * or, once `wanted` says that the next stage has nothing to do, until nothing more is at hand or there are many in it. A
- * topic that is quiet thus waits for nothing, and a busy one fills its batches by itself. */
+/* fetch: messages into batches, those of a partition into its lane's. Waits up to wait_ms for the first one; then takes what is
+ * there, until a batch is full or, once `wanted` says that there is one for which the next stage has nothing else to do, until
+ * nothing more is at hand or there are many. A topic that is quiet thus waits for nothing, and a busy one fills its batches by
+ * itself. */
 struct fetch_limits {
 	uint32_t max_commands;
 	size_t max_bytes;
@@ -24,8 +25,13 @@ struct fetch_limits {
 	bool (*wanted)(void *context);
 	void *context;
 };
-bool fetch_batch(struct consumer *consumer, struct assignment *assignment, const struct fetch_limits *limits,
-		 struct batch *batch, struct err *err) BYU_MUST_CHECK;
+struct fetch_target {
+	struct assignment *assignment; /* messages of other partitions are let go */
+	struct batch *const *batches; /* of each lane; there may be messages in them */
+	unsigned lanes;
+};
+bool fetch_batches(struct consumer *consumer, const struct fetch_target *target, const struct fetch_limits *limits,
+		   struct err *err) BYU_MUST_CHECK;
 
 /* What a message may have at most (limit.*). It says nothing of messages that were processed before: what they repeat of
  * their commands has to be in their results again, whatever the limits were then. */

@@ -26,7 +26,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { COMMANDS = 12000, WORKS = 4, PARTITIONS = 8, CUSTOMERS = 500000, MISSES_IN = 100 };
+enum { COMMANDS = 8000, WORKS = 4, PARTITIONS = 8, CUSTOMERS = 500000, MISSES_IN = 100 };
 enum { WARM_UP_ROUNDS = 4 * WORKS, ROUNDS_MAX = 20000, STAGE_US = 1000000 };
 
 #define NO_SUCH_NUMBER "none"

@@ -76,7 +76,7 @@ def hot(run):
 def curves(options):
     backlog = options.commands
     return {
-        "batch": [Point(n, settings={"batch.max.commands": str(n)}) for n in (12000, 100, 500, 1000, 2000, 4000, 8000, 16000)],
+        "batch": [Point(n, settings={"batch.max.commands": str(n)}) for n in (8000, 100, 500, 1000, 2000, 4000, 12000, 16000)],
         "attributes": [Point(n, make=wide(n)) for n in (3, 1, 10, 30, 60)],
         "extensions": [Point(n, make=spread(n)) for n in (1, 2, 8, 32)],
         "hot": [Point(n, make=hot(n)) for n in (1, 10, 100, 1000)],

@@ -56,10 +56,11 @@ SOLO = 60
 class Run:
     """One installation, and the messages that are sent to it."""
 
-    solos = SOLO
+    solos, connections = SOLO, 2
 
     def __init__(self, postgres, kafka, folder):
-        self.site = Site(postgres, kafka, folder, partitions=2, **SOON_GONE, **{"batch.max.commands": "25"})
+        self.site = Site(postgres, kafka, folder, partitions=2, **SOON_GONE,
+                         **{"batch.max.commands": "25", "postgres.connections": str(self.connections)})
         self.world = gen.World(SEED, self.site.partitions)
         self.sent = []
 
@@ -122,7 +123,7 @@ class Run:
 class RunAhead(Run):
     """All is new, and PostgreSQL is slow: one batch is sent behind the other, and several are in a Kafka transaction."""
 
-    solos = 800
+    solos, connections = 800, 1
 
     def messages(self):
         self.site.db.execute("""

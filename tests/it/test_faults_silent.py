@@ -182,7 +182,7 @@ def test_one_session_is_frozen_for_good(own):
     """The server is well but for the worker's session: after two and a half minutes, here seconds, that is given up for
     another one. The frozen one still has the lock of the transactional id, so the worker takes another id, in a session of
     its own."""
-    worker = own.running(failpoints="", variables={"BYUNIQUE_TEST_ANSWER_MS": "10000"})
+    worker = own.running(failpoints="", variables={"BYUNIQUE_TEST_ANSWER_MS": "10000"}, **{"postgres.connections": "1"})
     sent = own.send(phone("first"))
     own.wait_results(1)
     time.sleep(2)  # nothing is left to be noted

@@ -26,7 +26,7 @@ REFUSALS = {
 
 
 def make(sites, customers, partitions=1, **settings):
-    site = sites(partitions=partitions, **{"batch.max.commands": str(BATCH), **settings}).init(schemas.PHONE)
+    site = sites(partitions=partitions, **{"batch.max.commands": str(BATCH), "postgres.connections": 1, **settings}).init(schemas.PHONE)
     with site.db.transaction():
         for customer in range(customers):
             site.insert("Phone", "c%d" % customer, PhoneNumber="1")

@@ -86,44 +86,6 @@ static void test_close(void **state)
 	queue_destroy(&queue);
 }
 
-static void *pop_one(void *queue)
-{
-	return queue_pop(queue, 60000);
-}
-
-static void await_reader(struct queue *queue)
-{
-	for (int i = 0; i < 5000 && !queue_is_wanted(queue); i++)
-		clock_sleep_ms(1);
-	assert_true(queue_is_wanted(queue));
-}
-
-static void test_wanted(void **state)
-{
-	struct batch a = {0};
-	struct queue queue;
-	pthread_t reader;
-	void *popped;
-
-	(void)state;
-	queue_init(&queue, 1);
-	assert_false(queue_is_wanted(&queue)); /* nobody waits */
-	pthread_create(&reader, NULL, pop_one, &queue);
-	await_reader(&queue);
-	queue_push(&queue, &a, 0);
-	assert_false(queue_is_wanted(&queue)); /* or somebody, and there is something, */
-	assert_true(queue_await_taken(&queue, &a, 60000)); /* which the reader has or will have */
-	pthread_join(reader, &popped);
-	assert_ptr_equal(popped, &a);
-	assert_false(queue_is_wanted(&queue));
-	pthread_create(&reader, NULL, pop_one, &queue);
-	await_reader(&queue);
-	queue_close(&queue); /* wakes the reader */
-	pthread_join(reader, &popped);
-	assert_null(popped);
-	queue_destroy(&queue);
-}
-
 static void *push_one(void *argument)
 {
 	static struct batch late;
@@ -146,58 +108,6 @@ static void test_close_wakes_writer(void **state)
 	pthread_join(writer, &pushed);
 	assert_null(pushed);
 	assert_ptr_equal(queue_pop(&queue, 0), &a);
-	queue_destroy(&queue);
-}
-
-static void test_take_back(void **state)
-{
-	struct batch a = {0}, b = {0}, c = {0};
-	struct queue queue;
-
-	(void)state;
-	queue_init(&queue, 3);
-	assert_true(queue_push(&queue, &a, 0) && queue_push(&queue, &b, 0) && queue_push(&queue, &c, 0));
-	assert_false(queue_await_taken(&queue, &b, 30)); /* nobody wants it */
-	assert_true(queue_take_back(&queue, &b));
-	assert_false(queue_take_back(&queue, &b)); /* it is not there any more, */
-	assert_true(queue_push(&queue, &b, 0));	   /* nor does it take room */
-	assert_true(queue_take_back(&queue, &b)); /* from the end */
-	assert_true(queue_push(&queue, &b, 0));
-	assert_ptr_equal(queue_take(&queue), &a);
-	assert_ptr_equal(queue_take(&queue), &c);
-	assert_ptr_equal(queue_take(&queue), &b);
-	assert_true(queue_await_taken(&queue, &b, 60000)); /* at once */
-	assert_true(queue_push(&queue, &a, 0));
-	assert_true(queue_take_back(&queue, &a)); /* the only one */
-	assert_null(queue_take(&queue));
-	assert_true(queue_push(&queue, &a, 0));
-	queue_close(&queue);
-	assert_false(queue_await_taken(&queue, &a, 60000)); /* at once */
-	assert_true(queue_take_back(&queue, &a));
-	queue_destroy(&queue);
-}
-
-static void *push_and_wait(void *argument)
-{
-	static struct batch wanted;
-	return queue_push(argument, &wanted, 0) && queue_await_taken(argument, &wanted, 60000) ? &wanted : NULL;
-}
-
-static void test_taken_wakes_writer(void **state)
-{
-	struct queue queue;
-	struct batch *taken;
-	pthread_t writer;
-	void *pushed;
-
-	(void)state;
-	queue_init(&queue, 1);
-	pthread_create(&writer, NULL, push_and_wait, &queue);
-	clock_sleep_ms(20);
-	while ((taken = queue_take(&queue)) == NULL)
-		clock_sleep_ms(1);
-	pthread_join(writer, &pushed);
-	assert_ptr_equal(taken, pushed);
 	queue_destroy(&queue);
 }
 
@@ -251,9 +161,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order_and_bounds), cmocka_unit_test(test_given_back),
 		cmocka_unit_test(test_time_limits),	 cmocka_unit_test(test_close),
-		cmocka_unit_test(test_take_back),	 cmocka_unit_test(test_taken_wakes_writer),
-		cmocka_unit_test(test_wanted),		 cmocka_unit_test(test_close_wakes_writer),
-		cmocka_unit_test(test_two_threads),
+		cmocka_unit_test(test_close_wakes_writer), cmocka_unit_test(test_two_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

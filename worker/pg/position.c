@@ -144,7 +144,7 @@ static bool is_as_left(const struct pg_rows *rows, const struct partition *parti
 	       partition_may_be_at(partition, pg_rows_int(rows, row, 1));
 }
 
-bool position_kept(struct pg *pg, const struct assignment *assignment, bool *kept, struct err *err)
+bool position_kept(struct pg *pg, const struct assignment *assignment, unsigned lane, bool *kept, struct err *err)
 {
 	int32_t *ids = xcalloc(assignment->count, sizeof(*ids));
 	struct buf numbers = BUF_EMPTY;
@@ -156,7 +156,8 @@ bool position_kept(struct pg *pg, const struct assignment *assignment, bool *kep
 	bool ok = run_one(pg, sql_kept_positions, &param, 1, &rows, err);
 	*kept = ok;
 	for (uint32_t i = 0; *kept && i < assignment->count; i++)
-		*kept = is_as_left(rows, &assignment->partitions[i], assignment->token);
+		*kept = assignment->partitions[i].lane != lane ||
+			is_as_left(rows, &assignment->partitions[i], assignment->token);
 	pg_rows_free(rows);
 	buf_release(&numbers);
 	free(ids);
@@ -239,6 +240,11 @@ bool slot_keep(struct pg *pg, const char *group_id, const struct slot *slot, boo
 	*kept = pg_rows_int(rows, 0, 0) != 0;
 	pg_rows_free(rows);
 	return true;
+}
+
+bool slot_join(struct pg *pg, struct err *err)
+{
+	return pg_query(pg, sql_join_slot, NULL, 0, NULL, err);
 }
 
 void slot_release(struct slot *slot)

@@ -33,6 +33,7 @@
 	X(expire_outcomes)                                                                                             \
 	X(slot)                                                                                                        \
 	X(take_slot)                                                                                                   \
+	X(join_slot)                                                                                                   \
 	X(installation)                                                                                                \
 	X(stored_begin)                                                                                                \
 	X(stored_positions)                                                                                            \

@@ -31,16 +31,18 @@ static void keep(struct batch *batch, struct message *message)
 	message->raw = NULL;
 }
 
-/* The batch's next message. One that was under way when its partition was taken or refused has no partition here, and is let
- * go; so is one that a client library hands out again after a pause. */
-static void take(struct batch *batch, struct partition *partition, int64_t now_ms)
+/* The next message of its lane's batch. One that was under way when its partition was taken or refused has no partition here,
+ * and is let go; so is one that a client library hands out again after a pause. NULL: it was. */
+static struct batch *take(const struct fetch_target *target, struct message *polled, struct partition *partition, int64_t now_ms)
 {
-	struct message *message = &batch->messages[batch->count];
-
-	if (partition == NULL || message->offset < partition->fetched_offset) {
-		message_dispose(message->raw);
-		return;
+	if (partition == NULL || polled->offset < partition->fetched_offset) {
+		message_dispose(polled->raw);
+		return NULL;
 	}
+	struct batch *batch = target->batches[partition->lane];
+	struct message *message = &batch->messages[batch->count];
+	if (message != polled) /* it was read into the batch of the one before */
+		*message = *polled;
 	message->partition = partition;
 	message->follows = partition->fetched_offset;
 	keep(batch, message);
@@ -49,28 +51,53 @@ static void take(struct batch *batch, struct partition *partition, int64_t now_m
 	partition->heard_ms = now_ms;
 	batch->count++;
 	batch->bytes += message_bytes(message);
+	return batch;
+}
+
+static uint32_t count_all(const struct fetch_target *target)
+{
+	uint32_t count = 0;
+
+	for (unsigned lane = 0; lane < target->lanes; lane++)
+		count += target->batches[lane]->count;
+	return count;
+}
+
+static bool has_room(const struct fetch_limits *limits, const struct batch *batch)
+{
+	return batch->count < limits->max_commands && batch->count < batch->capacity && batch->bytes < limits->max_bytes;
+}
+
+static bool have_room(const struct fetch_limits *limits, const struct fetch_target *target)
+{
+	for (unsigned lane = 0; lane < target->lanes; lane++)
+		if (!has_room(limits, target->batches[lane]))
+			return false;
+	return true;
 }
 
 /* How long to wait where nothing is at hand. 0: no longer, what there is may go. */
-static int patience_ms(const struct fetch_limits *limits, const struct batch *batch, int waited_ms)
+static int patience_ms(const struct fetch_limits *limits, bool any, int waited_ms)
 {
 	enum { WHILE_BUSY_MS = 1 };
 
-	if (batch->count == 0)
+	if (!any)
 		return waited_ms == 0 ? limits->wait_ms : 0;
 	return limits->wanted(limits->context) ? 0 : WHILE_BUSY_MS;
 }
 
 /* What is at hand is taken without a look at the clock, and with few at the stage ahead: those took an eighth of the fetching
  * thread's time. */
-bool fetch_batch(struct consumer *consumer, struct assignment *assignment, const struct fetch_limits *limits,
-		 struct batch *batch, struct err *err)
+bool fetch_batches(struct consumer *consumer, const struct fetch_target *target, const struct fetch_limits *limits,
+		   struct err *err)
 {
+	struct batch *batch = target->batches[0]; /* that of the message before */
 	struct partition *partition = NULL;
+	uint32_t count = count_all(target);
 	int64_t now_ms = clock_mono_ms();
 	int wait_ms = 0;
 
-	while (batch->count < limits->max_commands && batch->bytes < limits->max_bytes) {
+	for (bool room = have_room(limits, target); room; room = has_room(limits, batch)) {
 		struct message *message = &batch->messages[batch->count];
 		int32_t number;
 		bool got;
@@ -81,14 +108,16 @@ bool fetch_batch(struct consumer *consumer, struct assignment *assignment, const
 		if (wait_ms > 0)
 			now_ms = clock_mono_ms();
 		if (got) {
-			partition = find_partition(assignment, number, partition);
-			take(batch, partition, now_ms);
+			partition = find_partition(target->assignment, number, partition);
+			struct batch *taken = take(target, message, partition, now_ms);
+			batch = taken != NULL ? taken : batch;
+			count += taken != NULL;
 			wait_ms = 0;
-			if (batch->count % MANY == 0 && limits->wanted(limits->context))
+			if (count % MANY == 0 && limits->wanted(limits->context))
 				break;
 			continue;
 		}
-		wait_ms = patience_ms(limits, batch, wait_ms);
+		wait_ms = patience_ms(limits, count > 0, wait_ms);
 		if (wait_ms == 0)
 			break;
 	}
