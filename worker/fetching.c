@@ -72,7 +72,7 @@ static bool is_wanted(void *context)
 	for (unsigned i = 0; i < pipeline->lane_count; i++)
 		if (is_wanted_by(&pipeline->lanes[i]))
 			return true;
-	return pipeline->retired != NULL || signals_stop_requested();
+	return pipeline->retired != NULL || is_over(pipeline);
 }
 
 static bool is_always_wanted(void *context)
@@ -207,13 +207,16 @@ static void set_aside(struct lane *lane, const struct err *trouble)
 		batch_clear(lane->filling);
 }
 
-/* All that is left in the batch then; may be called again, when more has come. */
+/* All that is left in the batch then. Again only when more has come: validating takes memory. */
 static bool prepare(struct lane *lane, struct err *err)
 {
 	struct pipeline *pipeline = lane->pipeline;
 	struct batch *batch = lane->filling;
 	const struct assignment *assignment = batch->assignment;
 	int64_t at_us = clock_mono_us();
+
+	if (batch->prepared == batch->count)
+		return true;
 	struct message_limits limits = message_limits(pipeline->config);
 	struct err trouble;
 
@@ -224,6 +227,7 @@ static bool prepare(struct lane *lane, struct err *err)
 		validate_batch(batch, catalogue);
 		catalogue_drop(catalogue);
 	}
+	batch->prepared = batch->count;
 	metrics_stage(pipeline->metrics, STAGE_DECODE, &at_us);
 	return hold_awaiting(pipeline, assignment, err);
 }

@@ -69,7 +69,7 @@ static bool send(struct lane *lane, struct flights *flights, struct batch *batch
 	struct flight *flight = &flights->list[flights->count];
 	int64_t at_us = clock_mono_us();
 
-	if (lane->span_most > 0 || batch->assignment->lost || !ahead_plan(batch, before, flight))
+	if (lane->span_most > 0 || batch->assignment->lost || !pg_alive(lane->pg) || !ahead_plan(batch, before, flight))
 		return false;
 	FAILPOINT_REACH(store_ahead_planned);
 	metrics_stage(lane->pipeline->metrics, STAGE_RECALL, &at_us);

@@ -60,12 +60,14 @@ static void drain(struct pipeline *pipeline, bool lost)
 	pipeline_stuck("a batch can't be dropped");
 }
 
-static void store_last_published(struct lane *lane)
+static void store_last_published(struct lane *lane, int64_t until_ms)
 {
-	enum { LIMIT_MS = 2000 }; /* it can be left undone */
+	int64_t left_ms = until_ms - clock_mono_ms();
 
+	if (left_ms <= 0)
+		return;
 	pthread_mutex_lock(&lane->turn);
-	pg_limit(lane->pg, LIMIT_MS);
+	pg_limit(lane->pg, left_ms);
 	store_published(lane);
 	pg_limit(lane->pg, 0);
 	pthread_mutex_unlock(&lane->turn);
@@ -74,6 +76,7 @@ static void store_last_published(struct lane *lane)
 /* A batch that is being filled still needs it, so it is freed later. */
 void rebalance_retire(struct pipeline *pipeline, bool lost)
 {
+	enum { LAST_MS = 2000 }; /* it can be left undone */
 	struct assignment *assignment = pipeline->assignment;
 
 	if (assignment == NULL)
@@ -81,8 +84,9 @@ void rebalance_retire(struct pipeline *pipeline, bool lost)
 	FAILPOINT_REACH(revoke_begun);
 	drain(pipeline, lost);
 	FAILPOINT_REACH(revoke_drained);
+	int64_t until_ms = clock_mono_ms() + LAST_MS;
 	for (unsigned i = 0; !assignment->lost && i < pipeline->lane_count; i++)
-		store_last_published(&pipeline->lanes[i]);
+		store_last_published(&pipeline->lanes[i], until_ms);
 	set_assignment(pipeline, NULL);
 	pipeline->retired = assignment;
 	FAILPOINT_REACH(revoke_done);

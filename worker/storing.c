@@ -205,6 +205,10 @@ static bool store_spans(struct lane *lane, struct batch *batch, struct err *befo
 	struct span span = {.batch = batch, .end = batch->count};
 	struct err err;
 
+	if (before == NULL && !pg_alive(lane->pg)) { /* it may have been interrupted for the sake of another lane */
+		err_set(&err, VERDICT_RECONNECT, "", "the connection to PostgreSQL was given up");
+		before = &err;
+	}
 	if (before != NULL && (batch->assignment->lost || !react(lane, &span, &effort, before)))
 		return false;
 	while (span.begin < batch->count) {

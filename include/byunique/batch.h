@@ -129,6 +129,7 @@ struct batch {
 	uint32_t count;
 	uint32_t capacity;
 	size_t bytes;		      /* message_bytes() of all */
+	uint32_t prepared;	      /* messages when it was last decoded and validated */
 	bool more_to_come;	      /* when it was offered, as many were at hand as a batch may have */
 	struct assignment *assignment; /* borrowed; outlives its batches; all of the partitions are of one lane */
 	struct catalogue *catalogue;	/* what validate used; a reference is held */

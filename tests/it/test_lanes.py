@@ -2,10 +2,12 @@
 true of one is true of all of them."""
 
 import os
+import time
 
 import pytest
 
 from lib import byunique, check, processes, schemas
+from lib.admin import LISTEN, AdminClient
 from lib.model import DONE
 from lib.site import new_id
 from lib.wire import Command
@@ -88,6 +90,48 @@ def test_more_connections_than_partitions(two):
     sent = send(two, "alice", "one", "two") + send(two, "bob", "three")
     two.results_of(sent)
     settle(two, sent)
+
+
+def test_a_batch_on_offer_is_prepared_once(two):
+    """However long nobody takes it: what decoding and validating take is given back with the batch only."""
+    admin = AdminClient(two.running(**LISTEN, **{"batch.max.commands": 50}))
+    locker = lock(two, "alice")
+    sent = send(two, "alice", *["waits %d" % number for number in range(200)])
+    two.wait_blocked()
+
+    def prepared():
+        return admin.metrics().value("byunique_stage_seconds_count", stage="decode")
+    processes.wait_for(lambda: prepared() == 2, "one batch to be stored, one on offer", alive=admin.worker.process)
+    time.sleep(3)  # three times as long as it is waited for before the group is served
+    assert prepared() == 2
+    locker.execute("COMMIT")
+    two.results_of(sent)
+    settle(two, sent)
+
+
+def test_interrupted_for_the_sake_of_another(sites):
+    """A batch can't be finished in time when partitions are taken away: the connections of the worker's other batches are of use
+    afterwards."""
+    names = ["alice", "bob", "carol", "dave"]
+    site = sites(partitions=4, **{"shutdown.timeout": "1s"}).init(schemas.PHONE)
+    for name in names:
+        site.insert("Phone", name, PhoneNumber="1")
+    first = site.running()
+    locker = lock(site, "alice")
+    sent = site.send(phone("alice", "waits"), partition=0)
+    site.wait_blocked()
+    second = site.worker()
+    first.wait_log("event=batches_given_back")
+    processes.wait_for(lambda: not site.db.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0],
+                       "the batch to be interrupted", alive=first.process)
+    locker.execute("COMMIT")
+    site.wait_assigned(second, members=2)
+    for partition, name in enumerate(names):
+        sent += site.send(phone(name, "after"), partition=partition)
+    site.results_of(sent)
+    assert "event=batch_again" not in first.log
+    site.stop()
+    check.all_results(site, sent, {record.at: [DONE] for record in sent}, site.result_reader.to_end())
 
 
 @pytest.mark.parametrize("kind", [SLOT, JOINED])

@@ -63,15 +63,15 @@ static void set_defaults_of_ahead(rd_kafka_conf_t *conf, const struct config *co
 {
 	bool from_followers = config_kafka(config, "client.rack") != NULL;
 
+	/* A lane's messages may lie behind those of another one, which are no use while that one has a full batch. */
+	if (config->postgres_connections > 1 && config_kafka(config, "fetch.message.max.bytes") == NULL)
+		kafka_conf_default(conf, config, "max.partition.fetch.bytes", "262144");
 	if (!looks_by_itself() && from_followers) {
 		kafka_conf_default(conf, config, "queued.max.messages.kbytes", "8192"); /* a second's worth */
 		return;
 	}
 	if (looks_by_itself())
 		kafka_conf_default(conf, config, "fetch.queue.backoff.ms", "10");
-	/* A lane's messages may lie behind those of another one, which are no use while that one has a full batch. */
-	if (config->postgres_connections > 1 && config_kafka(config, "fetch.message.max.bytes") == NULL)
-		kafka_conf_default(conf, config, "max.partition.fetch.bytes", "262144");
 	/* What a full batch takes comes in while it is filled, in a tenth of the time that PostgreSQL needs for it. */
 	kafka_conf_default(conf, config, "queued.max.messages.kbytes", "1024");
 	kafka_conf_default(conf, config, "queued.min.messages", "10000");

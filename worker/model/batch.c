@@ -57,6 +57,7 @@ void batch_clear(struct batch *batch)
 	batch->next = NULL;
 	batch->count = 0;
 	batch->bytes = 0;
+	batch->prepared = 0;
 	batch->more_to_come = false;
 }
 
