@@ -144,6 +144,7 @@ def restored(site, load, journal):
     sending.start()
     try:
         wait_over([sending], 5)
+        published = {each.source for each in site.reader(site.results, client.Result).to_end()}
         site.postgres.restore()
         journal.say("restored")
         wait_over([sending], 3)
@@ -159,10 +160,25 @@ def restored(site, load, journal):
     again = sum(one is not other for one, other in zip(first, last) if one.source[1] >= positions[one.source[0]])
     journal.say("%d messages were decided anew" % again)
     assert again > 0, "nothing was lost"
-    referee.results(site.commands, load.world.model, load.sent, first, REFUSED)
+    # What was published before and what comes after belong to two pasts: what was refused in one may be folded in the other.
+    before = answered_first(load.sent, published)
+    assert len(before) > sum(positions.values()) // 2, "nothing was published before"
+    places = {record.at for record in before}
+    referee.results(site.commands, load.world.model, before, [each for each in first if each.source in places], REFUSED)
     witness = referee.results(site.commands, load.world.model, load.sent, last, REFUSED)
     check.tables(site, witness)
     referee.effects(witness, "phone", noted_effects(site, witness))
+
+
+def answered_first(sent, published):
+    """Of each partition the messages before the first one that is not published: no gap, so they tell all of their past."""
+    gaps, before = set(), []
+    for record in sorted(sent, key=lambda record: record.at):
+        if record.at not in published:
+            gaps.add(record.at[0])
+        if record.at[0] not in gaps:
+            before.append(record)
+    return before
 
 
 def lost(site):
