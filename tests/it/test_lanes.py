@@ -122,12 +122,17 @@ def test_interrupted_for_the_sake_of_another(sites):
     site.wait_blocked()
     second = site.worker()
     first.wait_log("event=batches_given_back")
-    processes.wait_for(lambda: not site.db.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0],
-                       "the batch to be interrupted", alive=first.process)
+    first.wait_log("event=partitions_started .*count=2 ")  # what hung is interrupted and dropped by then
     locker.execute("COMMIT")
     site.wait_assigned(second, members=2)
+    locker.execute("BEGIN")
+    locker.execute("SELECT 1 FROM ext_phone WHERE customer_id IN ('bob', 'dave') FOR UPDATE")
     for partition, name in enumerate(names):
         sent += site.send(phone(name, "after"), partition=partition)
+    processes.wait_for(lambda: site.db.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0] >= 2,
+                       "both workers' second connections to wait", alive=first.process)
+    time.sleep(1)  # whoever is told to wait for nothing has had the time to say so
+    locker.execute("COMMIT")
     site.results_of(sent)
     assert "event=batch_again" not in first.log
     site.stop()
