@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { BATCH_BYTES_MAX = 16 * 1024 * 1024 };
-
 struct feed {
 	struct pipeline pipeline;
 	struct metrics metrics; /* nobody reads them */

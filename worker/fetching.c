@@ -12,8 +12,6 @@
 
 #include <stdlib.h>
 
-enum { BATCH_BYTES_MAX = 16 * 1024 * 1024 };
-
 static void observe(struct pipeline *pipeline)
 {
 	observe_beat(pipeline);

@@ -11,7 +11,6 @@
 
 #include "byunique/cli.h"
 #include "byunique/clock.h"
-#include "byunique/failpoint.h"
 #include "byunique/log.h"
 #include "byunique/signals.h"
 
@@ -138,10 +137,8 @@ static void *storing_main(void *context)
 
 static void join_or_end(pthread_t thread)
 {
-	struct timespec until;
+	struct timespec until = clock_deadline(STUCK_MS);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += STUCK_MS / 1000;
 	if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0)
 		return;
 	pipeline_stuck("a thread does not end");

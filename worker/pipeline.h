@@ -144,6 +144,7 @@ struct catalogue *pipeline_catalogue(struct pipeline *pipeline); /* a reference:
 bool pipeline_renew_catalogue(struct pipeline *pipeline, struct catalogue *catalogue);
 
 enum {
+	BATCH_BYTES_MAX = 16 * 1024 * 1024, /* of a batch's messages, as message_bytes() counts */
 	BATCH_ROOM = 64, /* messages of a batch beyond a full one, for what comes in spite of a pause */
 	PUBLICATION_BATCHES = 4, /* in one Kafka transaction */
 	WAIT_MS = 100,	   /* for anything; so often the signals are looked at */

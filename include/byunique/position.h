@@ -60,7 +60,7 @@ struct slot {
 bool slot_take(struct pg *pg, const char *group_id, struct slot *slot, struct err *err) BYU_MUST_CHECK;
 /* After a reconnect: the same number again. *kept false: somebody else has it, and will fence our producer. */
 bool slot_keep(struct pg *pg, const char *group_id, const struct slot *slot, bool *kept, struct err *err) BYU_MUST_CHECK;
-/* A further session of a worker that has a slot. Not to be told from a worker's own by position_end_frozen(). */
+/* This is a further session of a worker that has a slot: position_end_frozen() ends it as well. */
 bool slot_join(struct pg *pg, struct err *err) BYU_MUST_CHECK;
 void slot_release(struct slot *slot);
 
