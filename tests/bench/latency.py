@@ -1,10 +1,10 @@
 """A part of `make bench`, and `make bench-latency`: how long a command takes, from when it is given to the producer until a
 read_committed consumer has its result.
 
-At rest: one command at a time, when the worker has nothing else to do, beside what the two commits cost by themselves in
-the same run: one UPDATE committed in PostgreSQL, and one Kafka transaction with one message and the group's offset, by an
-otherwise idle client; and beside an echo, a client that only answers each message in such a transaction, which takes the same
-way through Kafka: to the topic and out of it, and once more for the answer.
+At rest: one command at a time, when the worker has nothing else to do, in turn with what the two commits cost by themselves:
+one UPDATE committed in PostgreSQL, and one Kafka transaction with one message and the group's offset, by an otherwise idle
+client; and with an echo, a client that only answers each message in such a transaction, which takes the same way through
+Kafka: to the topic and out of it, and once more for the answer.
 
 Under load: commands at half of the rate at which the worker gets through a backlog, which is measured first, or at --rate.
 Sender and reader are a process each, as threads of one would wait for each other's turn, up to 5 ms. Both take their part of the
@@ -21,6 +21,7 @@ import threading
 import time
 from array import array
 from bisect import bisect
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -45,15 +46,17 @@ def command(number):
         ("PhoneNumber", "string", "1"), ("description", "string", "number %d" % number))))
 
 
-def timed(count, once):
-    """→ seconds that once(number) took, each time but for the warm-up."""
-    out = []
+def in_turn(count, ways):
+    """{name: once(number)} → {name: seconds that each of its turns took}, but for the warm-up. What the machine does to one of
+    them it does to all."""
+    times = {name: array("d") for name in ways}
     for number in range(WARM_UP + count):
-        begun = time.perf_counter()
-        once(number)
-        out.append(time.perf_counter() - begun)
-        time.sleep(PAUSE_S)
-    return out[WARM_UP:]
+        for name, once in ways.items():
+            begun = time.perf_counter()
+            once(number)
+            times[name].append(time.perf_counter() - begun)
+            time.sleep(PAUSE_S)
+    return {name: taken[WARM_UP:] for name, taken in times.items()}
 
 
 # At rest
@@ -67,7 +70,9 @@ def reader_of(servers, topic):
     return consumer
 
 
-def answered(site, commands, results, count):
+@contextmanager
+def answered(site, commands, results):
+    """Sends a command, and waits for its result."""
     producer = Producer(dict(client.QUIET, **{"bootstrap.servers": site.kafka.servers, "linger.ms": 0}))
     consumer = reader_of(site.kafka.servers, results)
 
@@ -76,9 +81,8 @@ def answered(site, commands, results, count):
         message = None
         while message is None or message.error():
             message = consumer.poll(1)
-    times = timed(count, once)
+    yield once
     consumer.close()
-    return times
 
 
 def transactional(site, name):
@@ -104,7 +108,8 @@ def echo(site, asked, echoed, ended):
     consumer.close()
 
 
-def echoes(site, count):
+@contextmanager
+def echoes(site):
     """What no worker can be faster than: Kafka's part of the way, without a database."""
     asked, echoed, ended = "asked", "echoed", threading.Event()
     for topic in (asked, echoed):
@@ -112,13 +117,15 @@ def echoes(site, count):
     thread = threading.Thread(target=echo, args=(site, asked, echoed, ended))
     thread.start()
     try:
-        return answered(site, asked, echoed, count)
+        with answered(site, asked, echoed) as once:
+            yield once
     finally:
         ended.set()
         thread.join()
 
 
-def transactions(site, count):
+@contextmanager
+def transactions(site):
     producer = transactional(site, "latency")
     member = Consumer(dict(client.QUIET, **{"bootstrap.servers": site.kafka.servers, "group.id": "latency"}))
 
@@ -127,13 +134,14 @@ def transactions(site, count):
         producer.produce(site.dead_letters, value=b"x" * 200)
         producer.send_offsets_to_transaction([TopicPartition(site.commands, 0, 1)], member.consumer_group_metadata(), 30)
         producer.commit_transaction(30)
-    times = timed(count, once)
+    yield once
     member.close()
-    return times
 
 
-def commits(site, count):
-    return timed(count, lambda number: site.db.execute("UPDATE ext_phone SET description = 'commit %d'" % number))
+def commit(site):
+    """One that the worker does not wait for: another record."""
+    return lambda number: site.db.execute(
+        "UPDATE ext_phone SET description = 'commit %d' WHERE phonenumber = '2'" % number)
 
 
 def show(name, times):
@@ -145,13 +153,15 @@ def show(name, times):
 
 def measure(site, count):
     site.init(schemas.PHONE)
-    site.insert("Phone", "alice", PhoneNumber="1")
+    for number in ("1", "2"):
+        site.insert("Phone", "alice", PhoneNumber=number)
     site.running()
-    worker = show("command to visible result", answered(site, site.commands, site.results, count))
+    with answered(site, site.commands, site.results) as worker, echoes(site) as echoed, transactions(site) as kafka:
+        times = in_turn(count, {
+            "command to visible result": worker, "an echo through Kafka alone": echoed,
+            "a Kafka transaction": kafka, "a PostgreSQL commit": commit(site)})
     site.stop()
-    echoed = show("an echo through Kafka alone", echoes(site, count))
-    kafka = show("a Kafka transaction", transactions(site, count))
-    postgres = show("a PostgreSQL commit", commits(site, count))
+    worker, echoed, kafka, postgres = [show(name, taken) for name, taken in times.items()]
     print("beyond transaction and commit: %.2f ms; beyond echo and commit: %.2f ms" % (
         1000 * (worker - kafka - postgres), 1000 * (worker - echoed - postgres)))
 
