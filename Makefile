@@ -41,6 +41,8 @@ CFLAGS     += -std=gnu11 -g $(OPTIMIZE) $(WARNINGS) $(WERROR) $(HARDENING) $(SAN
               $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
 LDFLAGS    += -pie -Wl,-z,relro,-z,now $(SAN_FLAGS) -pthread
 LDLIBS     += $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
+# In front of the C library's, where it is at hand (worker/base/allocator.c). Sanitizers bring one of their own.
+ALLOCATOR  ?= $(if $(SANITIZE),,$(shell pkg-config --libs jemalloc 2>/dev/null))
 
 # The path of a batch, in its order; stages.h and pipeline.c list the same.
 STAGES     := fetch decode validate recall plan apply answer commit
@@ -70,7 +72,7 @@ help:
 #: make              build build/byunique (V=1 shows the commands)
 $(BUILD)/byunique: $(MAIN) $(OBJECTS)
 	$(if $(V),,@echo "  LD      $@")
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(ALLOCATOR)
 
 $(BUILD)/%.o: %.c | deps-build
 	@mkdir -p $(@D)
@@ -147,8 +149,8 @@ torture: ROUND   ?= 180
 torture: $(BUILD)/byunique $(VENV)/.done $(KAFKA)
 	@BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) tests/torture $(VENV)/bin/python $(SECONDS) $(ROUND) $(SEED)
 
-#: make bench        stages, rate beside the same updates from memory and a Python worker, latency: all in one run
-bench: $(BUILD)/byunique $(BUILD)/bench/raw_update $(BUILD)/bench/bench_stages $(VENV)/.done $(KAFKA)
+#: make bench        stages, rate beside the same updates from memory, a relay and a Python worker, latency: all in one run
+bench: $(BUILD)/byunique $(BUILD)/bench/raw_update $(BUILD)/bench/raw_relay $(BUILD)/bench/bench_stages $(VENV)/.done $(KAFKA)
 	BYUNIQUE_BIN=$(abspath $(BUILD)/byunique) $(VENV)/bin/python tests/bench/bench.py $(BENCH)
 
 #: make bench-curves how cost grows: batches, attributes, extensions, hot records, partitions, workers (BENCH=… picks)
@@ -172,6 +174,7 @@ bench-stages: $(BUILD)/bench/bench_stages
 	$(BUILD)/bench/bench_stages $(BENCH)
 
 $(BUILD)/bench/raw_update: $(BUILD)/tests/bench/raw_batch.o
+$(BUILD)/bench/raw_relay: LDLIBS += $(ALLOCATOR)
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(OBJECTS)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LD      $@")

@@ -94,7 +94,7 @@ def test_by_lintian(package):
 def test_depends_on_what_it_is_linked_with(package):
     depends = must("dpkg-deb", "--field", package, "Depends")
     for library in ("libc6", "librdkafka1", "libavro", "libpq5", "libjansson4", "libcurl", "libnettle", "libmicrohttpd",
-                    "zlib1g", "liblz4-1"):
+                    "zlib1g", "liblz4-1", "libjemalloc2"):
         assert re.search(r"(^|, )%s" % re.escape(library), depends), depends
 
 
