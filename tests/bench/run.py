@@ -7,9 +7,11 @@ b  raw_update with what the contract makes us store, in the same transaction, on
    command that finds no record, and for each partition a row of outcomes with their ids, and its position. The ceiling
    with exactly-once: what c is below it is what Kafka, Avro and the worker cost.
 c  `byunique run`: the same updates as commands in Kafka, from a backlog until the last result is visible.
+r  raw_relay: the same commands and as many results, exactly once, and nothing read in them or stored: what is due to Kafka's
+   client alone. Its rate, with one transaction after the other, is no goal; its CPU is what a worker pays for librdkafka.
 p  baseline.py, a Python worker without any of the guarantees, in place of byunique.
 
-How c is timed (and p). The worker is started first and answers a few commands, so that joining the group, preparing statements
+How c is timed (and r and p). The worker is started first and answers a few commands, so that joining the group, preparing statements
 and cold code don't count. Then the backlog is produced inside of one Kafka transaction: the worker, which reads what is
 committed, sees nothing of it until all of it appears at once. The clock starts just before that commit, and stops when
 the results' last stable offset, which is how far a read_committed consumer sees, has reached their end and the group's
@@ -38,7 +40,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -50,6 +52,7 @@ from lib import byunique, client, processes, wire  # noqa: E402
 from lib.servers import ROOT, Kafka, Postgres  # noqa: E402
 
 RAW_UPDATE = os.environ.get("RAW_UPDATE_BIN") or str(ROOT / "build" / "bench" / "raw_update")
+RAW_RELAY = os.environ.get("RAW_RELAY_BIN") or str(ROOT / "build" / "bench" / "raw_relay")
 PHONE = wire.SCHEMAS / "examples" / "phone.json"
 SCHEMA = "byunique"
 POLL_S = 0.05
@@ -273,7 +276,7 @@ class Bench:
         run = self.run(kind, orders)
         after = self.database.updates()
         run.hot = (after[1] - before[1]) / max(1, after[0] - before[0])
-        wrong = self.database.wrong(orders)
+        wrong = 0 if kind == "r" else self.database.wrong(orders)
         if wrong:
             raise AssertionError("run %s: %d records do not have the values commanded" % (kind, wrong))
         return run
@@ -283,6 +286,8 @@ class Bench:
             return self.raw(orders)
         if kind == "b":
             return self.stored(orders)
+        if kind == "r":  # answers all alike
+            return self.worker([replace(order, number="any") for order in orders], RawRelay)
         return self.worker(orders) if kind == "c" else self.worker(orders, PythonWorker)
 
     def raw(self, orders, *more):
@@ -338,6 +343,7 @@ class Bench:
             watch.close()
 
     def worker(self, orders, make=byunique.Worker):
+        """Of the class made, from a backlog until its results are there."""
         with self.warm(make) as warm:
             warm.backlog.put(orders)
             warm.watch.expect(len(warm.primers) + len(orders))
@@ -370,20 +376,31 @@ class Bench:
             raise AssertionError("results by status: %s, wanted: %s" % (got, wanted))
 
 
-class PythonWorker(byunique.Worker):
-    """The baseline."""
+class OtherWorker(byunique.Worker):
+    """Another program in byunique's place."""
+    PROGRAM = ARGUMENTS = ()  # the second: settings
 
     def start(self):
-        names = ("kafka.bootstrap.servers", "commands.topic", "results.topic", "kafka.group.id", "postgres",
-                 "postgres.schema", "schemas.dir")
-        self.process = processes.start([sys.executable, str(Path(__file__).with_name("baseline.py"))] +
-                                       [self.settings[name] for name in names], self.log_path,
+        self.process = processes.start(list(self.PROGRAM) + [self.settings[name] for name in self.ARGUMENTS], self.log_path,
                                        env=processes.environment())
         return self
 
     @property
     def has_begun(self):
         return True
+
+
+class PythonWorker(OtherWorker):
+    """The baseline."""
+    PROGRAM = (sys.executable, str(Path(__file__).with_name("baseline.py")))
+    ARGUMENTS = ("kafka.bootstrap.servers", "commands.topic", "results.topic", "kafka.group.id", "postgres",
+                 "postgres.schema", "schemas.dir")
+
+
+class RawRelay(OtherWorker):
+    """Kafka's client alone."""
+    PROGRAM = (RAW_RELAY,)
+    ARGUMENTS = ("kafka.bootstrap.servers", "commands.topic", "results.topic", "kafka.group.id")
 
 
 @dataclass
@@ -465,7 +482,7 @@ class Watch:
 # The report
 
 KINDS = {"a": "memory to PostgreSQL", "b": "the same, outcomes stored", "c": "Kafka to PostgreSQL to Kafka",
-         "p": "the same, a Python worker"}
+         "r": "Kafka to Kafka alone", "p": "c by a Python worker"}
 RATIOS = ("b/a", "c/a", "c/b", "p/a")
 
 
@@ -483,6 +500,10 @@ def table(options, runs):
     for kind, title in KINDS.items():
         if runs[kind]:
             line(kind, title, runs[kind], 1e6 / options.commands)
+    if runs["c"] and runs["r"]:
+        worker, relay = (median(runs[kind], "client_cpu_s") * 1e6 / options.commands for kind in "cr")
+        print("worker's CPU for a command: %.1f µs, of a relay %.1f, so %.1f beyond Kafka's client" % (
+            worker, relay, worker - relay))
     for name, value in ratios(runs).items():
         kind, base = (runs[each] for each in name.split("/"))
         print("%s  %.2f   (by round: %s)" % (name, value, ", ".join(
