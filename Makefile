@@ -120,7 +120,7 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(OBJECTS)
 #:                   JITTER=… milliseconds that a worker is late at most, at each failpoint)
 # Tests mostly wait, for a session to time out or a server to start: more of them run at once than there are processors.
 # In the order of their names: the files with few tests, which would come last otherwise, take longest.
-JOBS ?= $(if $(TESTS),0,4)
+JOBS ?= $(if $(TESTS),0,6)
 test-it: $(BUILD)/byunique $(VENV)/.done $(KAFKA) $(EXAMPLES)
 	$(if $(SANITIZE),,@$(MAKE) --no-print-directory FAILPOINTS=1 $(BUILD)/failpoints/byunique)
 	$(if $(filter thread,$(SANITIZE)),TSAN_OPTIONS=suppressions=$(abspath tests/tsan.supp)) $(if $(JITTER),BYUNIQUE_TEST_JITTER_MS=$(JITTER)) BYUNIQUE_BIN=$(abspath $(BUILD)/$(if $(JITTER),failpoints/)byunique) BYUNIQUE_FAILPOINTS_BIN=$(abspath $(BUILD)/$(if $(SANITIZE),,failpoints/)byunique) $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart 2 $(or $(TESTS),tests/lib tests/deploy tests/it)
