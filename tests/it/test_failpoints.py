@@ -22,7 +22,7 @@ from lib.wire import Command, encode
 
 SEED = int(os.environ.get("BYUNIQUE_SEED", "1"))
 PAIRS = int(os.environ.get("BYUNIQUE_PAIRS", "8"))
-AT_ONCE = 4
+AT_ONCE = 6
 
 POINTS = re.findall(r"^FAILPOINT\((\w+), (\w+),", (ROOT / "include/byunique/failpoint.def").read_text(), re.MULTILINE)
 AHEAD = [name for name, _ in POINTS if name.startswith("store_ahead_")]
