@@ -1,7 +1,9 @@
 """Child processes that never outlive the tests, whatever ends those."""
 
 import ctypes
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -75,10 +77,25 @@ def arguments(pid):
         return file.read().split("\0")[:-1]
 
 
+def ports_of(worker):
+    """Those of one of pytest-xdist's: what several that test at once are given must differ, as nobody listens there yet; and they
+    are below those that the kernel gives to clients, who may come first."""
+    lowest, each = 10000, 1000
+    first, begin = lowest + int(worker[2:]) % 20 * each, random.randrange(each)
+    return itertools.cycle(first + (begin + i) % each for i in range(each))
+
+
+_PORTS = ports_of(os.environ.get("PYTEST_XDIST_WORKER", "gw0"))
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", next(_PORTS)))
+                return probe.getsockname()[1]
+            except OSError:
+                pass  # somebody has it
 
 
 def wait_for(condition, what, timeout_s=30, pause_s=0.05, alive=None):
