@@ -1,4 +1,4 @@
-"""Child processes get the environment that the tests have, whatever changes it meanwhile."""
+"""Child processes get the environment that the tests have, whatever changes it meanwhile, and ports that nobody else is given."""
 
 import itertools
 import os
